@@ -1,0 +1,152 @@
+//! The resolved types: no defaults left to fill in, no names left to look up.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A kernel as one column of the table: an entry of kernels.toml, a variant of
+/// one, or a file named on the command line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// What selectors and tables call it: `6.1`, `6.1+vsyscall=emulate`.
+    pub id: String,
+    /// The entry's version, as given; none for a file named on the command line.
+    pub version: Option<String>,
+    /// Where it comes from.
+    pub source: KernelSource,
+    /// How it is started.
+    pub settings: Settings,
+    /// A run in which it could not be had still counts as complete.
+    pub optional: bool,
+    /// The entry's own words about it.
+    pub notes: Option<String>,
+}
+
+/// Where a bootable kernel comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KernelSource {
+    /// A package of a Debian-style archive.
+    Apt(AptSource),
+    /// A package of an RPM repository.
+    Rpm {
+        /// The folder that holds repodata/.
+        base: String,
+        /// `kernel`, `kernel-core`, …
+        package: String,
+    },
+    /// A bzImage or vmlinux on this machine.
+    Path {
+        /// The kernel.
+        kernel: PathBuf,
+        /// The folder with its modules (what would be /lib/modules/VERSION);
+        /// none: look beside the kernel (`../lib/modules/VERSION`), else all is
+        /// taken to be built in.
+        modules: Option<PathBuf>,
+    },
+}
+
+/// A suite of a Debian-style archive and what to take from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AptSource {
+    /// Where the archive is.
+    pub archive: Archive,
+    /// `bookworm`, `bookworm-security`, …
+    pub suite: String,
+    /// Package names; for a kernel exactly one, which may be a metapackage.
+    pub packages: Vec<String>,
+    /// `amd64` or `i386`.
+    pub architecture: String,
+    /// Take a Release that is past its Valid-Until.
+    pub allow_expired: bool,
+}
+
+/// A Debian-style archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Archive {
+    /// `debian`: the Debian mirror, found at run time.
+    Debian,
+    /// `debian-security`: the same mirror's security archive.
+    DebianSecurity,
+    /// Any other, by its base URL.
+    Url(String),
+}
+
+/// How a kernel is started: the host's choice, not the kernel's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Appended to the kernel's command line, after the harness's own words.
+    pub command_line: Vec<String>,
+    /// QEMU's CPU model; `max` unless said otherwise.
+    pub cpu: String,
+    /// MiB.
+    pub memory: u32,
+    /// How cgroups are mounted.
+    pub cgroup: Cgroup,
+    /// Written before anything runs.
+    pub sysctl: BTreeMap<String, String>,
+}
+
+/// cgroup layouts an entry can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cgroup {
+    /// One hierarchy per controller: the default before 5.x.
+    V1,
+    /// The unified hierarchy: the default from 5.x on.
+    V2,
+    /// Controllers on v1, an empty v2 beside them.
+    Hybrid,
+}
+
+/// A userland: a group of rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image {
+    /// `debian:12`.
+    pub name: String,
+    /// Where its files come from.
+    pub source: ImageSource,
+    /// Environment of its containers, in order; PATH is always there.
+    pub environment: Vec<(String, String)>,
+    /// `UID[:GID]` or names from its own passwd.
+    pub user: String,
+    /// Absolute.
+    pub directory: String,
+    /// Its rows, in order.
+    pub checks: Vec<Check>,
+    /// What is known of it; the first that applies to a cell wins.
+    pub expectations: Vec<verdict::Expectation>,
+}
+
+/// Where a userland's files come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A minimal root assembled from packages.
+    Apt(AptSource),
+    /// A folder on this machine that holds a root file system.
+    Directory(PathBuf),
+    /// A tar of a root file system: plain, gzip, xz or zstd.
+    Tarball(PathBuf),
+    /// A program of our own, alone in its root: `vsyscall`.
+    Program(String),
+}
+
+/// One command run in a container of an image, with what counts as a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The row's name.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// A regular expression that stdout must match for a pass; `{release}` in
+    /// it stands for the running kernel's release, literally.
+    pub stdout: Option<String>,
+    /// Its own time limit, milliseconds before scaling; the run's where none.
+    pub timeout: Option<u64>,
+}
+
+/// What one run does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Columns, in order.
+    pub kernels: Vec<Kernel>,
+    /// Rows, in order; each with the selected checks only.
+    pub images: Vec<Image>,
+}

@@ -1,0 +1,1 @@
+//! QEMU through std::process: command line, initramfs, acceleration, console.

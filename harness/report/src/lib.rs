@@ -1,0 +1,13 @@
+//! The model of a run and everything made from it.
+//!
+//! A run is the fold of its events: one stream of [`Event`]s feeds progress
+//! bars, plain lines, `--json` and the record on disk ([`Recorder`]) alike. The
+//! record is an append-only `events.jsonl` and a `results.json` written anew now
+//! and then; whatever ends the program, [`Run::load`] reads back all that had
+//! happened. Exporters read the model only, one file each.
+
+mod event;
+mod model;
+
+pub use event::Event;
+pub use model::*;

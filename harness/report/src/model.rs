@@ -1,0 +1,200 @@
+//! results.json: the shape others build on.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything one `matrix run` recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// The shape's version, [`SCHEMA`].
+    pub schema: u32,
+    /// The run itself.
+    pub run: RunHead,
+    /// Columns, in the plan's order.
+    pub kernels: Vec<KernelColumn>,
+    /// Groups of rows, in the plan's order.
+    pub images: Vec<ImageRow>,
+    /// Every planned cell, in the plan's order: kernel by kernel, image by
+    /// image, check by check.
+    pub cells: Vec<Cell>,
+}
+
+/// The present value of [`Run::schema`].
+pub const SCHEMA: u32 = 1;
+
+/// What is said of a run as a whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunHead {
+    /// The name of its folder: `2026-11-24T12-42-09Z-3f2a`.
+    pub id: String,
+    /// RFC 3339, UTC.
+    pub started: String,
+    /// RFC 3339, UTC; none while it runs, and for good when it was killed.
+    pub finished: Option<String>,
+    /// Why it was cut short.
+    pub interrupted: Option<String>,
+    /// This program's version.
+    pub matrix: String,
+    /// QEMU's version, once known.
+    pub qemu: Option<String>,
+    /// `kvm` or `tcg`, once known.
+    pub acceleration: Option<String>,
+    /// Why that one.
+    pub acceleration_reason: Option<String>,
+    /// The machine it ran on: `cpu`, `cores`, `kernel`.
+    pub host: BTreeMap<String, String>,
+    /// How containers were run: `capabilities`, `seccomp`, `timeout`, …
+    pub settings: BTreeMap<String, String>,
+    /// Where wall time went, milliseconds.
+    pub timings: BTreeMap<String, u64>,
+}
+
+/// Where a column stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColumnStatus {
+    /// Nothing is known yet.
+    Pending,
+    /// Its guest came up at least once.
+    Ran,
+    /// It could not be had, or never came up.
+    Unavailable,
+}
+
+/// A kernel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelColumn {
+    /// `6.1`, `6.1+vsyscall=emulate`.
+    pub id: String,
+    /// Where it stands.
+    pub status: ColumnStatus,
+    /// Why it is unavailable.
+    pub reason: Option<String>,
+    /// A run without it still counts as complete.
+    pub optional: bool,
+    /// uname's release.
+    pub release: Option<String>,
+    /// Where it came from: `name`, `version`, `url`, `sha256`, or `path`.
+    pub package: BTreeMap<String, String>,
+    /// The whole command line it was started with.
+    pub command_line: Option<String>,
+    /// Host's choices: `cpu`, `memory`, `cgroup`, `sysctl.*`.
+    pub settings: BTreeMap<String, String>,
+    /// What it is and can do.
+    pub facts: Option<wire::Facts>,
+    /// Milliseconds from QEMU's start to the waiting guest, one per boot.
+    pub boots_ms: Vec<u64>,
+    /// How many times slower than the host the guest computes, in thousandths:
+    /// 1000 is the host's speed.
+    pub slowdown_permille: Option<u64>,
+    /// The entry's own words about it.
+    pub notes: Option<String>,
+}
+
+/// A userland.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageRow {
+    /// `debian:12`.
+    pub id: String,
+    /// `sha256:…` of what its files were made from, once known.
+    pub digest: Option<String>,
+    /// Where it came from, flat: `apt`, `suite`, `directory`, …
+    pub source: BTreeMap<String, String>,
+    /// Why it is unavailable.
+    pub reason: Option<String>,
+    /// Its checks in order, with their commands.
+    pub checks: Vec<CheckRow>,
+}
+
+/// A check of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckRow {
+    /// The row's name.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+}
+
+/// Which cell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellId {
+    /// Kernel id.
+    pub kernel: String,
+    /// Image name.
+    pub image: String,
+    /// Check name.
+    pub check: String,
+}
+
+/// One kernel × image × check, with every attempt at it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cell {
+    /// Kernel id.
+    pub kernel: String,
+    /// Image name.
+    pub image: String,
+    /// Check name.
+    pub check: String,
+    /// Which runtime made the container: `bundled`.
+    pub runtime: String,
+    /// What happened: the last attempt's, or not run with the reason.
+    pub outcome: verdict::Outcome,
+    /// The outcome that was expected, in an expectation's words; none while the
+    /// facts it depends on are not known.
+    pub expected: Option<String>,
+    /// What the expectation says why.
+    pub because: Option<String>,
+    /// What the outcome means against the expectation.
+    pub verdict: verdict::Verdict,
+    /// Every attempt, in order.
+    pub attempts: Vec<Attempt>,
+    /// The last attempt's cause.
+    pub cause: Option<verdict::Cause>,
+    /// Milliseconds, the last attempt's.
+    pub duration_ms: Option<u64>,
+}
+
+/// One try at a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// What happened.
+    pub outcome: verdict::Outcome,
+    /// In an expectation's words.
+    pub expected: String,
+    /// What the expectation says why.
+    pub because: Option<String>,
+    /// What the outcome means against the expectation.
+    pub verdict: verdict::Verdict,
+    /// Why it happened.
+    pub cause: Option<verdict::Cause>,
+    /// Milliseconds from the container's start to its end, set-up included.
+    pub duration_ms: u64,
+    /// The time limit it ran under, milliseconds, after scaling.
+    pub limit_ms: u64,
+    /// How its machine was started: `cold`.
+    pub start: String,
+    /// Which boot of the kernel in this run, from 1.
+    pub boot: u32,
+    /// It had the host to itself.
+    pub alone: bool,
+    /// What it wrote, invalid UTF-8 replaced; cut at the output limit.
+    pub stdout: String,
+    /// What it wrote to file descriptor 2.
+    pub stderr: String,
+    /// Bytes of both that were dropped past the limit.
+    pub output_dropped: u64,
+    /// What the kernel logged meanwhile; of a machine that went down, the end
+    /// of its console.
+    pub kernel_log: Vec<String>,
+    /// Processes that outlived the container.
+    pub survivors: Vec<String>,
+}

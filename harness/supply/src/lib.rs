@@ -1,0 +1,1 @@
+//! Where kernels, images and tools come from: verified and cached.

@@ -1,0 +1,119 @@
+//! A cell as the guest sees it: what to run, and what came of it.
+
+use serde::{Deserialize, Serialize};
+
+/// One command in one container of one image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellRequest {
+    /// Chosen by the harness, given back in [`CellResult::id`].
+    pub id: u64,
+    /// The serial of the disk that holds the image's root file system.
+    pub disk: String,
+    /// What runs in the container.
+    pub command: Command,
+    /// When to stop it, and how much to keep of what it says.
+    pub limits: Limits,
+}
+
+/// A process to start in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Program and arguments. A program without a slash is looked for in the
+    /// container's PATH.
+    pub arguments: Vec<String>,
+    /// The whole environment, in order.
+    pub environment: Vec<(String, String)>,
+    /// Working directory, absolute; created where the image lacks it, as docker
+    /// does.
+    pub directory: String,
+    /// `UID`, `UID:GID`, `NAME` or `NAME:GROUP`; names are looked up in the
+    /// image's own passwd and group files.
+    pub user: String,
+    /// The container's host name.
+    pub hostname: String,
+}
+
+/// What bounds a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Milliseconds from start to kill.
+    pub time: u64,
+    /// Bytes kept of each of stdout and stderr; the rest is read and counted.
+    pub output: u64,
+}
+
+/// What came of a [`CellRequest`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellResult {
+    /// The request's id.
+    pub id: u64,
+    /// How the container's first process ended.
+    pub end: End,
+    /// What it wrote to file descriptor 1.
+    pub stdout: Captured,
+    /// What it wrote to file descriptor 2.
+    pub stderr: Captured,
+    /// What the kernel logged between start and end.
+    pub kernel_log: Vec<KernelLine>,
+    /// Microseconds from start to end of the container, set-up included.
+    pub duration: u64,
+    /// The container's processes that were still alive after its first process
+    /// had been waited for and its PID namespace was gone. Always empty unless
+    /// the runtime or the kernel failed to end them.
+    pub survivors: Vec<String>,
+}
+
+/// How the first process of a container ended. Exactly one of these, never a
+/// default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// It called exit with this status.
+    Exited(u8),
+    /// A signal ended it.
+    Signaled {
+        /// Signal number, x86-64's numbering.
+        signal: u8,
+        /// WCOREDUMP: the kernel would have dumped core.
+        core: bool,
+    },
+    /// execve itself failed, so nothing of the image ran.
+    Exec {
+        /// errno of execve, or of the search through PATH.
+        errno: i32,
+        /// The path that was tried.
+        path: String,
+    },
+    /// It did not end in time and was killed.
+    TimedOut,
+    /// This kernel cannot give the container what it needs.
+    Unsupported {
+        /// What is missing, with the kernel's switch where one is known.
+        what: String,
+    },
+    /// The container could not be made for another reason: trouble of ours, not
+    /// a result.
+    Trouble {
+        /// The step and its error.
+        message: String,
+    },
+}
+
+/// A bounded copy of an output stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Captured {
+    /// The first bytes, at most [`Limits::output`].
+    pub bytes: Vec<u8>,
+    /// How many more came and were dropped.
+    pub dropped: u64,
+}
+
+/// A record of /dev/kmsg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelLine {
+    /// syslog level, 0 (emergency) to 7 (debug).
+    pub level: u8,
+    /// Microseconds since boot.
+    pub time: u64,
+    /// The text, without level and time; continuation fields are dropped.
+    pub text: String,
+}

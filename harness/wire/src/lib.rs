@@ -1,0 +1,123 @@
+//! The messages between the harness on the host and PID 1 in the guest.
+//!
+//! They travel over one virtio-serial port ([`PORT`]), each as a frame: a
+//! little-endian `u32` length and that many bytes of postcard. Both ends are
+//! built from the same source in one build, so there is no version to agree
+//! on; the bytes of the guest are part of every key a boot is cached under.
+//!
+//! A guest comes up knowing nothing of the run. It says [`FromGuest::Ready`]
+//! and waits: images are disks it finds by their serial, everything else (the
+//! clock, randomness, host settings, the runtime, the cells) arrives after that
+//! point, so that a waiting guest can be kept and cloned.
+//!
+//! The order of a session:
+//!
+//! ```text
+//! guest   Ready
+//! host    Begin          guest   Facts
+//! host    Put …          (the runtime; no answer)
+//! host    Run            guest   Finished
+//! host    PowerOff       (the machine ends)
+//! ```
+//!
+//! [`FromGuest::Fatal`] can come at any time, and is the last message then. When
+//! the channel itself cannot be had, the guest says so on the console in a line
+//! that starts with [`FATAL_MARK`].
+
+mod cell;
+mod facts;
+mod frame;
+
+pub use cell::{Captured, CellRequest, CellResult, Command, End, KernelLine, Limits};
+pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, Vsyscall};
+pub use frame::{FrameError, MAX_FRAME, read, write};
+
+use serde::{Deserialize, Serialize};
+
+/// The virtio-serial port's name, found in the guest as
+/// `/sys/class/virtio-ports/*/name`.
+pub const PORT: &str = "matrix.0";
+
+/// What a line on the console starts with when the guest cannot go on and has
+/// no channel to say it over.
+pub const FATAL_MARK: &str = "matrix-guest: fatal: ";
+
+/// Where the guest keeps the runtime that the harness sends it.
+pub const RUNTIME_PATH: &str = "/matrix/runtime";
+
+/// Iterations of the loop both sides run to learn how much slower the guest is
+/// than the host; see [`spin`].
+pub const SPIN_ITERATIONS: u64 = 1_000_000;
+
+/// A fixed amount of integer work that no compiler can fold away. Run on the
+/// host and in the guest, the ratio of the two times says how far a time limit
+/// must be stretched under emulation.
+pub fn spin(iterations: u64) -> u64 {
+    let mut state = std::hint::black_box(0x9e37_79b9_7f4a_7c15_u64);
+    for _ in 0..iterations {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+    }
+    std::hint::black_box(state)
+}
+
+/// From the harness to the guest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ToGuest {
+    /// Work begins: what differs between two uses of one booted guest.
+    Begin(Begin),
+    /// Write a file; its folder is created. For the runtime under test.
+    Put {
+        /// Absolute path in the guest's own root.
+        path: String,
+        /// Permission bits.
+        mode: u32,
+        /// The whole content.
+        content: Vec<u8>,
+    },
+    /// Run one cell and answer with [`FromGuest::Finished`].
+    Run(Box<CellRequest>),
+    /// Sync nothing, stop the machine.
+    PowerOff,
+}
+
+/// What a guest is told when work begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begin {
+    /// The host's wall clock, nanoseconds since 1970-01-01 UTC.
+    pub clock: u64,
+    /// Mixed into the guest's random pool and credited (RNDADDENTROPY).
+    pub entropy: Vec<u8>,
+    /// How the cgroup hierarchies are mounted.
+    pub cgroup: Cgroup,
+    /// Written to /proc/sys before anything runs: (`kernel.panic`, `-1`).
+    pub sysctl: Vec<(String, String)>,
+}
+
+/// From the guest to the harness.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromGuest {
+    /// The guest is up and waits.
+    Ready {
+        /// How long [`spin`] of [`SPIN_ITERATIONS`] took here, nanoseconds.
+        spin: u64,
+        /// Uptime at this moment, milliseconds (/proc/uptime).
+        uptime: u64,
+    },
+    /// The answer to [`ToGuest::Begin`].
+    Facts {
+        /// What the kernel is and can do.
+        facts: Box<Facts>,
+        /// The kernel's log from boot to now.
+        boot_log: Vec<KernelLine>,
+    },
+    /// The answer to [`ToGuest::Run`].
+    Finished(Box<CellResult>),
+    /// The guest cannot go on; the reason names what is missing and the switch
+    /// that would bring it.
+    Fatal {
+        /// One line.
+        reason: String,
+    },
+}
