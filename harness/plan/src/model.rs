@@ -11,8 +11,8 @@ pub struct Kernel {
     pub id: String,
     /// The entry's version, as given; none for a file named on the command line.
     pub version: Option<String>,
-    /// Where it comes from.
-    pub source: KernelSource,
+    /// Where it comes from: the first that can be reached and has it. Never empty.
+    pub sources: Vec<KernelSource>,
     /// How it is started.
     pub settings: Settings,
     /// A run in which it could not be had still counts as complete.
@@ -22,7 +22,7 @@ pub struct Kernel {
 }
 
 /// Where a bootable kernel comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KernelSource {
     /// A package of a Debian-style archive.
     Apt(AptSource),
@@ -44,23 +44,32 @@ pub enum KernelSource {
     },
 }
 
-/// A suite of a Debian-style archive and what to take from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Suites of Debian-style archives, taken together as apt would, and what to take
+/// from them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AptSource {
+    /// Where to look; the newest version in any of them is taken. Never empty.
+    pub suites: Vec<AptSuite>,
+    /// Package names; for a kernel exactly one, which may be a metapackage or a
+    /// glob (`linux-image-6.16.*-cloud-amd64`).
+    pub packages: Vec<String>,
+    /// `amd64` or `i386`.
+    pub architecture: String,
+}
+
+/// One suite of one archive.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AptSuite {
     /// Where the archive is.
     pub archive: Archive,
     /// `bookworm`, `bookworm-security`, …
     pub suite: String,
-    /// Package names; for a kernel exactly one, which may be a metapackage.
-    pub packages: Vec<String>,
-    /// `amd64` or `i386`.
-    pub architecture: String,
     /// Take a Release that is past its Valid-Until.
     pub allow_expired: bool,
 }
 
 /// A Debian-style archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Archive {
     /// `debian`: the Debian mirror, found at run time.
     Debian,
@@ -101,8 +110,9 @@ pub enum Cgroup {
 pub struct Image {
     /// `debian:12`.
     pub name: String,
-    /// Where its files come from.
-    pub source: ImageSource,
+    /// Where its files come from: the first that can be reached and has it. Never
+    /// empty.
+    pub sources: Vec<ImageSource>,
     /// Environment of its containers, in order; PATH is always there.
     pub environment: Vec<(String, String)>,
     /// `UID[:GID]` or names from its own passwd.
@@ -116,7 +126,7 @@ pub struct Image {
 }
 
 /// Where a userland's files come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ImageSource {
     /// A minimal root assembled from packages.
     Apt(AptSource),
