@@ -1,10 +1,33 @@
 //! kernels.toml, images/*.toml and a selection become the cells to run.
 //!
-//! Three steps, each with its own types: `raw` is what the files say, with the
-//! place of every value; [`Project`] is what they mean, resolved and checked
-//! once; [`Plan`] is what one run does: a plain value that nothing deeper
-//! second-guesses.
+//! Three steps, each with its own types: the files are read value by value, each
+//! with its place, so that everything wrong in them is told at once and where it
+//! is; [`Project`] is what they mean, resolved and checked once; [`Plan`] is what
+//! one run does: a plain value that nothing deeper second-guesses.
 
+mod checks;
+mod describe;
+mod diagnostic;
+mod document;
+mod error;
+mod expectation;
+mod images;
+mod kernels;
+mod load;
 mod model;
+mod name;
+mod project;
+mod select;
+mod settings;
+mod similar;
+mod source;
+mod version;
 
+pub use describe::{Listing, describe_checks, describe_images, describe_kernels, describe_plan};
+pub use diagnostic::{Diagnostic, Diagnostics, Place, SourceFile};
+pub use error::{Kind, PlanError, Unmatched};
+pub use load::{find_project, load, resolve};
 pub use model::*;
+pub use project::{CheckEntry, ImageEntry, KernelEntry, Project, Variant};
+pub use select::{Selection, plan, select_images, select_kernels};
+pub use version::{NotAVersion, Version};

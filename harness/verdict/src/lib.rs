@@ -4,9 +4,51 @@
 //! Pure: nothing here reads a file or starts a process.
 
 mod cause;
+pub mod errno;
 mod expectation;
+mod near;
 mod outcome;
+pub mod signal;
+mod verdict;
 
 pub use cause::Cause;
-pub use expectation::{Expectation, Verdict};
-pub use outcome::Outcome;
+pub use expectation::{
+    Condition, ConditionError, Conditions, Expectation, ExpectedOutcome, ExpectedOutcomeError,
+    Fact, Range, RangeError, expected,
+};
+pub use outcome::{Colour, Kind, Outcome, RecordError, Severity};
+pub use verdict::{Verdict, verdict};
+
+#[cfg(test)]
+pub(crate) fn facts_for_tests() -> wire::Facts {
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect();
+    wire::Facts {
+        release: "6.1.0-50-cloud-amd64".into(),
+        build: "#1 SMP PREEMPT_DYNAMIC Debian 6.1.170-1 (2026-05-01)".into(),
+        machine: "x86_64".into(),
+        command_line: "console=ttyS0".into(),
+        vsyscall: wire::Vsyscall::None,
+        cgroup: wire::CgroupFacts {
+            layout: wire::Cgroup::V2,
+            controllers: words("cpu memory pids"),
+        },
+        overlayfs: true,
+        namespaces: wire::NamespaceFacts {
+            kinds: words("cgroup ipc mnt net pid time user uts"),
+            user: false,
+            user_refusal: Some("EPERM: kernel.unprivileged_userns_clone is 0".into()),
+        },
+        seccomp: wire::SeccompFacts {
+            filter: true,
+            actions: words("kill_process errno allow"),
+        },
+        lsms: words("lockdown capability apparmor"),
+        ia32: true,
+        cpu_level: 3,
+        cpu_model: "QEMU TCG CPU version 2.5+".into(),
+        cpus: 1,
+        memory: 500_000,
+        filesystems: words("ext4 squashfs"),
+        modules: words("virtio_blk ext4"),
+    }
+}

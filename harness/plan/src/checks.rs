@@ -1,0 +1,209 @@
+//! images/checks.toml, and the checks an image brings of its own.
+
+use std::sync::Arc;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+use crate::diagnostic::{Diagnostic, Located, SourceFile};
+use crate::document::{Reader, Refusal, Table, Value};
+use crate::name::name;
+use crate::{Check, CheckEntry};
+
+/// Stands for the running kernel's release in a check's `stdout`.
+const RELEASE: &str = "{release}";
+
+impl Check {
+    /// The expression that stdout must match on a kernel of this release; none
+    /// where any output will do.
+    ///
+    /// It is matched against all of stdout without the newlines at its end, as
+    /// `$(…)` in a shell takes them off, so `^42$` means what it seems to. `^` and
+    /// `$` are the beginning and the end of the whole, `(?m)` makes them those of
+    /// lines.
+    ///
+    /// # Errors
+    ///
+    /// None for a check that came out of a file: its expression was tried there.
+    pub fn stdout_expression(&self, release: &str) -> Option<Result<Regex, regex::Error>> {
+        Some(compile(self.stdout.as_deref()?, release))
+    }
+}
+
+fn compile(expression: &str, release: &str) -> Result<Regex, regex::Error> {
+    let literal = format!("(?:{})", regex::escape(release));
+    RegexBuilder::new(&expression.replace(RELEASE, &literal)).build()
+}
+
+/// What images/checks.toml says, and what is wrong in it. A check with mistakes
+/// is left out of the first list, its name is still in the second.
+pub(crate) struct ChecksFile {
+    pub(crate) checks: Vec<CheckEntry>,
+    pub(crate) names: Vec<Located<String>>,
+    /// The file could be read at all, so a name that is not in it is unknown.
+    pub(crate) readable: bool,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads images/checks.toml.
+pub(crate) fn parse(file: &Arc<SourceFile>) -> ChecksFile {
+    let reader = Reader::new(Arc::clone(file));
+    let mut checks = Vec::new();
+    let mut names = Vec::new();
+    let document = reader.parse(&file.text);
+    if let Some(document) = &document {
+        let root = reader.root(document, "checks.toml");
+        if let Some(value) = root.value("check") {
+            checks = read_checks(&value, &mut names);
+        }
+        root.finish();
+    }
+    ChecksFile {
+        checks,
+        names,
+        readable: document.is_some(),
+        diagnostics: reader.finish(),
+    }
+}
+
+/// Reads `[[check]]` tables; every name in them, also of those with mistakes, is
+/// added to `names`.
+pub(crate) fn read_checks(value: &Value<'_>, names: &mut Vec<Located<String>>) -> Vec<CheckEntry> {
+    value
+        .tables("a check")
+        .into_iter()
+        .filter_map(|table| read_check(table, names))
+        .collect()
+}
+
+fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<CheckEntry> {
+    let named = table.required("name", "\"bash\"");
+    let name = named.as_ref().and_then(|value| value.parsed(name));
+    let mut unique = true;
+    if let (Some(name), Some(value)) = (&name, &named) {
+        let place = value.place();
+        if let Some(other) = names.iter().find(|other| other.value == *name) {
+            unique = false;
+            table.report(
+                Diagnostic::new(
+                    format!("two checks are called `{name}`"),
+                    &place,
+                    "the second",
+                )
+                .related(&other.place, "the first"),
+            );
+        } else {
+            names.push(Located {
+                value: name.clone(),
+                place,
+            });
+        }
+    }
+    let command = table
+        .required("command", "[\"bash\", \"-c\", \"true\"]")
+        .and_then(|value| command(&value));
+    let stdout = table.value("stdout");
+    let stdout = stdout.map(|value| value.parsed(expression));
+    let timeout = table.value("timeout").map(|value| value.parsed(duration));
+    let default = table.boolean("default").unwrap_or(true);
+    let notes = table.string("notes").map(|notes| notes.value);
+    table.finish();
+    Some(CheckEntry {
+        check: Check {
+            name: name.filter(|_| unique)?,
+            command: command?,
+            // Given but wrong is not the same as not given.
+            stdout: stdout.map_or(Some(None), |given| given.map(Some))?,
+            timeout: timeout.map_or(Some(None), |given| given.map(Some))?,
+        },
+        default,
+        notes,
+    })
+}
+
+fn command(value: &Value<'_>) -> Option<Vec<String>> {
+    let words = value.strings()?;
+    if words.first().is_none_or(|program| program.value.is_empty()) {
+        value.refuse(
+            Refusal::new("`command` names no program")
+                .hint("a program and its arguments: [\"ls\", \"/\"]"),
+        );
+        return None;
+    }
+    Some(words.into_iter().map(|word| word.value).collect())
+}
+
+fn expression(text: &str) -> Result<String, Refusal> {
+    match compile(text, "6.1.0-50-cloud-amd64") {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            let said = error.to_string();
+            // The message ends with what is wrong, after a drawing of where.
+            let last = said.lines().last().unwrap_or(&said);
+            let reason = last.trim_start_matches("error: ");
+            Err(Refusal::new(format!("not a regular expression: {reason}")).hint(
+                "the syntax is that of Rust's regex crate; `{release}` stands for the kernel's release",
+            ))
+        }
+    }
+}
+
+/// Milliseconds.
+fn duration(text: &str) -> Result<u64, Refusal> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
+    let parsed = units.iter().find_map(|(unit, factor)| {
+        let number = text.strip_suffix(unit)?.trim_end();
+        number.parse::<u64>().ok()?.checked_mul(*factor)
+    });
+    match parsed {
+        Some(0) => Err(Refusal::new("a time limit of nothing")
+            .hint("leave `timeout` out for the run's own limit")),
+        Some(milliseconds) => Ok(milliseconds),
+        None => Err(Refusal::new(format!("`{text}` is not a duration"))
+            .hint("a whole number with its unit: 500ms, 30s, 2m")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let milliseconds = |text| duration(text).map_err(|_| ());
+        assert_eq!(milliseconds("30s"), Ok(30_000));
+        assert_eq!(milliseconds("500ms"), Ok(500));
+        assert_eq!(milliseconds("2 m"), Ok(120_000));
+        for text in [
+            "",
+            "30",
+            "s",
+            "0s",
+            "-1s",
+            "1h",
+            "1.5s",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(milliseconds(text), Err(()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_release_is_matched_literally() {
+        let check = Check {
+            name: "uname".into(),
+            command: vec!["uname".into(), "-r".into()],
+            stdout: Some("^{release}$".into()),
+            timeout: None,
+        };
+        let expression = check.stdout_expression("6.1.0+x").unwrap().unwrap();
+        assert!(expression.is_match(b"6.1.0+x"));
+        assert!(!expression.is_match(b"6.1.00x"), "the plus is no operator");
+        assert!(!expression.is_match(b"6a1.0+x"), "the dot is no operator");
+    }
+
+    #[test]
+    fn output_that_is_no_text_can_be_matched() {
+        let expression = compile("^\\x{41}", "6.1").unwrap();
+        assert!(expression.is_match(b"A\xff\xfe"));
+    }
+}

@@ -1,0 +1,301 @@
+//! `source`: where a kernel or an image comes from. One table, or several that
+//! are tried in order.
+
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::Diagnostic;
+use crate::document::{Refusal, Table, Value};
+use crate::similar::{nearest, quoted_list};
+use crate::{AptSource, AptSuite, Archive, ImageSource, KernelSource};
+
+/// Architectures whose packages a guest can run.
+const ARCHITECTURES: [&str; 2] = ["amd64", "i386"];
+
+/// The sources of a kernel; reports what is wrong with them.
+pub(crate) fn kernel_sources(entry: &Table<'_>, project: &Path) -> Vec<KernelSource> {
+    let example =
+        "{ apt = \"debian\", suite = \"bookworm\", package = \"linux-image-cloud-amd64\" }";
+    sources(entry, example, |table| kernel_source(table, project))
+}
+
+/// The sources of an image; reports what is wrong with them.
+pub(crate) fn image_sources(image: &Table<'_>, project: &Path) -> Vec<ImageSource> {
+    let example = "{ apt = \"debian\", suite = \"bookworm\", packages = [\"bash\"] }";
+    sources(image, example, |table| image_source(table, project))
+}
+
+fn sources<T>(owner: &Table<'_>, example: &str, read: impl Fn(Table<'_>) -> Option<T>) -> Vec<T> {
+    let Some(value) = owner.required("source", example) else {
+        return Vec::new();
+    };
+    if !value.is_array() {
+        return value.table("a source").and_then(read).into_iter().collect();
+    }
+    let elements = value.elements("a table").unwrap_or_default();
+    if elements.is_empty() {
+        value.report(
+            Diagnostic::new("`source` is empty", &value.place(), "no source in here")
+                .hint(format!("write one: [{example}]")),
+        );
+    }
+    elements
+        .iter()
+        .filter_map(|element| element.table("a source"))
+        .filter_map(read)
+        .collect()
+}
+
+/// The one of `kinds` that the source is of.
+fn kind(table: &Table<'_>, kinds: &[&'static str]) -> Option<&'static str> {
+    let present: Vec<&'static str> = kinds
+        .iter()
+        .copied()
+        .filter(|kind| table.has(kind))
+        .collect();
+    match present.as_slice() {
+        [kind] => Some(kind),
+        [] => {
+            let entries = table.entries();
+            let meant = entries
+                .iter()
+                .find_map(|(key, _)| Some((key, nearest(&key.value, kinds.iter().copied())?)));
+            let message = "a source that does not say of which kind it is";
+            let list = format!("a source has one of {}", quoted_list(kinds.iter().copied()));
+            table.report(match meant {
+                Some((key, near)) => Diagnostic::new(message, &key.place, "unknown kind")
+                    .hint(format!("did you mean `{near}`? {list}")),
+                None => Diagnostic::new(message, &table.place(), "no kind in here").hint(list),
+            });
+            None
+        }
+        [first, second, ..] => {
+            table.report(
+                Diagnostic::new(
+                    format!("a source cannot be `{first}` and `{second}` at once"),
+                    &table.place(),
+                    "two kinds in here",
+                )
+                .hint("several sources are written as an array: [{ … }, { … }]"),
+            );
+            None
+        }
+    }
+}
+
+fn kernel_source(mut table: Table<'_>, project: &Path) -> Option<KernelSource> {
+    match kind(&table, &["apt", "rpm", "path"])? {
+        "apt" => {
+            table.describe("an apt source of a kernel");
+            let suites = apt_suites(&table);
+            let package = package(&table, "\"linux-image-cloud-amd64\"");
+            table.finish();
+            Some(KernelSource::Apt(AptSource {
+                suites: suites?,
+                packages: vec![package?],
+                architecture: "amd64".into(),
+            }))
+        }
+        "rpm" => {
+            table.describe("an rpm source");
+            let base = table.value("rpm").and_then(|value| value.parsed(url));
+            let package = package(&table, "\"kernel\"");
+            table.finish();
+            Some(KernelSource::Rpm {
+                base: base?,
+                package: package?,
+            })
+        }
+        _ => {
+            table.describe("a path source");
+            let kernel = path(&table, "path", project);
+            let modules = path(&table, "modules", project);
+            table.finish();
+            Some(KernelSource::Path {
+                kernel: kernel?,
+                modules,
+            })
+        }
+    }
+}
+
+fn image_source(mut table: Table<'_>, project: &Path) -> Option<ImageSource> {
+    match kind(&table, &["apt", "directory", "tarball", "program"])? {
+        "apt" => {
+            table.describe("an apt source of an image");
+            let suites = apt_suites(&table);
+            let packages = packages(&table);
+            let architecture = match table.value("architecture") {
+                Some(value) => value.parsed(architecture),
+                None => Some("amd64".into()),
+            };
+            table.finish();
+            Some(ImageSource::Apt(AptSource {
+                suites: suites?,
+                packages: packages?,
+                architecture: architecture?,
+            }))
+        }
+        "directory" => {
+            table.describe("a directory source");
+            let directory = path(&table, "directory", project);
+            table.finish();
+            Some(ImageSource::Directory(directory?))
+        }
+        "tarball" => {
+            table.describe("a tarball source");
+            let tarball = path(&table, "tarball", project);
+            table.finish();
+            Some(ImageSource::Tarball(tarball?))
+        }
+        _ => {
+            table.describe("a program source");
+            let program = table.value("program").and_then(|value| {
+                value.parsed(|word| match word {
+                    "vsyscall" => Ok(word.to_owned()),
+                    _ => Err(Refusal::unknown("program", word, &["vsyscall"])),
+                })
+            });
+            table.finish();
+            Some(ImageSource::Program(program?))
+        }
+    }
+}
+
+/// `apt = ARCHIVE` with one suite beside it, or `apt = [{ archive, suite }, …]`.
+fn apt_suites(source: &Table<'_>) -> Option<Vec<AptSuite>> {
+    let apt = source.value("apt")?;
+    if !apt.is_array() {
+        let suite = suite(source, &apt);
+        return Some(vec![suite?]);
+    }
+    let elements = apt.elements("a string or an array of tables")?;
+    if elements.is_empty() {
+        apt.refuse(
+            Refusal::new("`apt` is empty").hint(
+                "write `apt = \"debian\"` or [{ archive = \"debian\", suite = \"bookworm\" }]",
+            ),
+        );
+        return None;
+    }
+    let suites: Vec<Option<AptSuite>> = elements
+        .iter()
+        .map(|element| {
+            let table = element.table("a suite of an apt source")?;
+            let archive = table.required("archive", "\"debian\"");
+            let suite = match &archive {
+                Some(archive) => suite(&table, archive),
+                None => None,
+            };
+            // Known even where the archive is missing, so not reported besides.
+            table.value("suite");
+            table.value("allow-expired");
+            table.finish();
+            suite
+        })
+        .collect();
+    suites.into_iter().collect()
+}
+
+/// The suite described by `table`, in the archive named by `archive`.
+fn suite(table: &Table<'_>, archive: &Value<'_>) -> Option<AptSuite> {
+    let archive = archive.parsed(|text| match text {
+        "debian" => Ok(Archive::Debian),
+        "debian-security" => Ok(Archive::DebianSecurity),
+        _ if text.contains('/') => url(text).map(Archive::Url),
+        _ => Err(
+            Refusal::unknown("archive", text, &["debian", "debian-security"])
+                .hint("there is `debian`, `debian-security`, and any http:// or https:// URL"),
+        ),
+    });
+    let suite = table
+        .required("suite", "\"bookworm\"")
+        .and_then(|value| value.parsed(one_word("suite")));
+    let allow_expired = match table.value("allow-expired") {
+        Some(value) => value.boolean(),
+        None => Some(false),
+    };
+    Some(AptSuite {
+        archive: archive?,
+        suite: suite?,
+        allow_expired: allow_expired?,
+    })
+}
+
+/// The base URL of an archive or repository, without the slash at its end.
+fn url(text: &str) -> Result<String, Refusal> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.starts_with('/') && !rest.is_empty() && !has_space(text) => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err(Refusal::new(format!("`{text}` is not a URL"))
+            .hint("a URL begins with http:// or https://")),
+    }
+}
+
+fn package(table: &Table<'_>, example: &str) -> Option<String> {
+    table
+        .required("package", example)?
+        .parsed(one_word("package"))
+}
+
+fn packages(table: &Table<'_>) -> Option<Vec<String>> {
+    let value = table.required("packages", "[\"bash\", \"coreutils\"]")?;
+    let elements = value.elements("an array of strings")?;
+    if elements.is_empty() {
+        value.refuse(
+            Refusal::new("`packages` is empty")
+                .hint("name at least one; essential packages and dependencies come with it"),
+        );
+        return None;
+    }
+    let names: Vec<Option<String>> = elements
+        .iter()
+        .map(|element| element.parsed(one_word("package")))
+        .collect();
+    names.into_iter().collect()
+}
+
+/// A rule for names that have no space in them and are not empty.
+fn one_word(what: &'static str) -> impl Fn(&str) -> Result<String, Refusal> {
+    move |text| {
+        if text.is_empty() {
+            Err(Refusal::new(format!("the {what} is empty")))
+        } else if has_space(text) {
+            Err(Refusal::new(format!(
+                "`{text}` is not one {what}: it has a space in it"
+            )))
+        } else {
+            Ok(text.to_owned())
+        }
+    }
+}
+
+fn has_space(text: &str) -> bool {
+    text.contains(char::is_whitespace)
+}
+
+fn architecture(text: &str) -> Result<String, Refusal> {
+    if ARCHITECTURES.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let refusal = Refusal::unknown("architecture", text, &ARCHITECTURES);
+    Err(match text {
+        "x86_64" | "x86-64" => refusal.hint("Debian calls it `amd64`"),
+        "i686" | "i586" | "x86" => refusal.hint("Debian calls it `i386`"),
+        _ => refusal,
+    })
+}
+
+/// A path relative to the project; not looked at here, as it may be built later.
+fn path(table: &Table<'_>, key: &'static str, project: &Path) -> Option<PathBuf> {
+    table.value(key)?.parsed(|text| {
+        if text.is_empty() {
+            Err(Refusal::new(format!("`{key}` is empty")).hint("a path relative to the project"))
+        } else {
+            Ok(project.join(text))
+        }
+    })
+}
