@@ -3,10 +3,14 @@
 pub mod apt;
 pub mod cache;
 pub mod compression;
+pub mod deb;
+pub mod debian_root;
+pub mod disk;
 pub mod http;
 pub mod mirror;
 pub mod openpgp;
 pub mod progress;
+pub mod tools;
 pub mod tree;
 
 pub use apt::{Apt, AptError, Package, Universe};

@@ -9,8 +9,8 @@
 mod content;
 mod digest;
 mod directory;
-mod pax;
 mod path;
+mod pax;
 mod tar_reader;
 mod tar_stream;
 mod tar_writer;
@@ -21,8 +21,8 @@ use std::path::PathBuf;
 pub use content::{Content, ContentError, Spool};
 pub use digest::digest;
 pub use directory::{DirectoryError, Walk, fingerprint, read as read_directory};
-pub use path::PathError;
-pub use tar_reader::{Member, TarError, read_members, read_tar};
+pub use path::{PathError, check as check_path};
+pub use tar_reader::{Member, TarError, Visited, read_members, read_tar, visit_tar};
 pub use tar_writer::{WriteError, write_tar};
 
 /// Owner, mode and what else an entry carries besides its kind.
@@ -200,7 +200,9 @@ impl Tree {
         let path = self.place(path)?;
         if inode.is_directory()
             && matches!(self.get(&path), Some(there) if matches!(there.kind, Kind::Symlink(_)))
-            && self.lookup(&path).is_some_and(|entry| entry.inode.is_directory())
+            && self
+                .lookup(&path)
+                .is_some_and(|entry| entry.inode.is_directory())
         {
             return Ok(());
         }
@@ -234,6 +236,12 @@ impl Tree {
         self.remove_place(&place);
         self.names.insert(place, number);
         Ok(())
+    }
+
+    /// The root itself.
+    pub fn root(&self) -> &Inode {
+        // Made first, and nothing takes it out.
+        &self.inodes[0]
     }
 
     /// What has exactly this path; the last name is not followed, nor any other.
@@ -289,7 +297,7 @@ impl Tree {
     }
 
     /// Where an entry of this path belongs, links on the way followed.
-    fn place(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
+    pub(crate) fn place(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
         path::check(path)?;
         Ok(path::resolve(self, path, path::Last::Kept)?)
     }
@@ -317,7 +325,8 @@ impl Tree {
         for at in slashes {
             if !self.names.contains_key(&path[..at]) {
                 self.inodes.push(Inode::directory(0o755));
-                self.names.insert(path[..at].to_vec(), self.inodes.len() - 1);
+                self.names
+                    .insert(path[..at].to_vec(), self.inodes.len() - 1);
             }
         }
     }
@@ -334,7 +343,11 @@ impl Tree {
         let mut end = path.to_vec();
         // The byte after the slash: the end of all that begins with `path/`.
         end.push(b'/' + 1);
-        let gone: Vec<Vec<u8>> = self.names.range(below..end).map(|(path, _)| path.clone()).collect();
+        let gone: Vec<Vec<u8>> = self
+            .names
+            .range(below..end)
+            .map(|(path, _)| path.clone())
+            .collect();
         for path in gone {
             self.names.remove(&path);
         }

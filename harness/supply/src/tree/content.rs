@@ -91,10 +91,17 @@ impl Content {
     ///
     /// # Errors
     /// When it cannot be read, is no longer what it was, or `take` fails.
-    pub fn read<E: From<ContentError>>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn read<E: From<ContentError>>(
+        &self,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         match self {
             Self::Held(bytes) => take(bytes),
-            Self::Spooled { spool, offset, length } => {
+            Self::Spooled {
+                spool,
+                offset,
+                length,
+            } => {
                 let mut buffer = vec![0; CHUNK.min(usize::try_from(*length).unwrap_or(CHUNK))];
                 let mut at = *offset;
                 let end = offset + length;
@@ -108,7 +115,8 @@ impl Content {
             }
             Self::Host { path, length } => {
                 let mut file = fs::File::open(path).map_err(ContentError::Host)?;
-                let mut buffer = vec![0; CHUNK.min(usize::try_from(*length).unwrap_or(CHUNK)).max(1)];
+                let mut buffer =
+                    vec![0; CHUNK.min(usize::try_from(*length).unwrap_or(CHUNK)).max(1)];
                 let mut found = 0;
                 loop {
                     let count = file.read(&mut buffer).map_err(ContentError::Host)?;
@@ -179,21 +187,30 @@ impl Spool {
     pub(super) fn reserve(&self, length: u64) -> Result<u64, ContentError> {
         self.end
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |end| {
-                end.checked_add(length).filter(|end| i64::try_from(*end).is_ok())
+                end.checked_add(length)
+                    .filter(|end| i64::try_from(*end).is_ok())
             })
             .map_err(|_| self.error(io::ErrorKind::FileTooLarge.into()))
     }
 
     pub(super) fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), ContentError> {
-        self.file.write_all_at(bytes, at).map_err(|source| self.error(source))
+        self.file
+            .write_all_at(bytes, at)
+            .map_err(|source| self.error(source))
     }
 
     /// Never read or written: reads as zeros, as a hole of a sparse file should.
     pub(super) fn extend_to(&self, end: u64) -> Result<(), ContentError> {
         // A hole at the end of the spool is past the file's end until written.
-        let length = self.file.metadata().map_err(|source| self.error(source))?.len();
+        let length = self
+            .file
+            .metadata()
+            .map_err(|source| self.error(source))?
+            .len();
         if length < end {
-            self.file.write_all_at(&[0], end - 1).map_err(|source| self.error(source))?;
+            self.file
+                .write_all_at(&[0], end - 1)
+                .map_err(|source| self.error(source))?;
         }
         Ok(())
     }
@@ -202,7 +219,11 @@ impl Spool {
     ///
     /// # Errors
     /// When the source ends early or fails, or the spool cannot be written.
-    pub fn store(self: &Arc<Self>, source: &mut impl Read, length: u64) -> Result<Content, ContentError> {
+    pub fn store(
+        self: &Arc<Self>,
+        source: &mut impl Read,
+        length: u64,
+    ) -> Result<Content, ContentError> {
         let offset = self.reserve(length)?;
         self.fill(source, offset, length)?;
         Ok(Content::Spooled {
@@ -213,7 +234,12 @@ impl Spool {
     }
 
     /// Copies exactly `length` bytes of `source` to `offset`, which is reserved.
-    pub(super) fn fill(&self, source: &mut impl Read, offset: u64, length: u64) -> Result<(), ContentError> {
+    pub(super) fn fill(
+        &self,
+        source: &mut impl Read,
+        offset: u64,
+        length: u64,
+    ) -> Result<(), ContentError> {
         let mut buffer = vec![0; CHUNK.min(usize::try_from(length).unwrap_or(CHUNK))];
         let mut done = 0;
         while done < length {
@@ -236,7 +262,9 @@ impl Spool {
     }
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> Result<(), ContentError> {
-        self.file.read_exact_at(buffer, at).map_err(|source| self.error(source))
+        self.file
+            .read_exact_at(buffer, at)
+            .map_err(|source| self.error(source))
     }
 
     fn error(&self, source: io::Error) -> ContentError {

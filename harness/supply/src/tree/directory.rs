@@ -146,13 +146,24 @@ pub fn fingerprint(root: &Path) -> Result<String, DirectoryError> {
         let host = visit.host;
         hash.update((visit.relative.len() as u64).to_le_bytes());
         hash.update(visit.relative);
-        for number in [host.dev(), host.ino(), host.size(), host.mode().into(), host.rdev()] {
+        for number in [
+            host.dev(),
+            host.ino(),
+            host.size(),
+            host.mode().into(),
+            host.rdev(),
+        ] {
             hash.update(number.to_le_bytes());
         }
         for number in [host.uid(), host.gid(), u32::from(visit.mount_point)] {
             hash.update(number.to_le_bytes());
         }
-        for number in [host.mtime(), host.mtime_nsec(), host.ctime(), host.ctime_nsec()] {
+        for number in [
+            host.mtime(),
+            host.mtime_nsec(),
+            host.ctime(),
+            host.ctime_nsec(),
+        ] {
             hash.update(number.to_le_bytes());
         }
         Ok(())
@@ -214,9 +225,11 @@ fn walk(
 /// Better said now, with a hint, than when the image is half written.
 fn readable(path: &Path) -> Result<(), DirectoryError> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
-    accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).map_err(|error| DirectoryError::Unreadable {
-        path: path.to_path_buf(),
-        source: error.into(),
+    accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).map_err(|error| {
+        DirectoryError::Unreadable {
+            path: path.to_path_buf(),
+            source: error.into(),
+        }
     })
 }
 
@@ -236,8 +249,13 @@ fn attributes(path: &Path) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, DirectoryError>
         Err(error) => return Err(failed("list", error)),
     };
     let mut attributes = BTreeMap::new();
-    for name in list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let belongs = name.starts_with(b"user.") || name.starts_with(b"trusted.") || name == b"security.capability";
+    for name in list[..length]
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
+        let belongs = name.starts_with(b"user.")
+            || name.starts_with(b"trusted.")
+            || name == b"security.capability";
         if !belongs {
             continue;
         }

@@ -74,7 +74,10 @@ fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 }
 
 /// Refuses paths that must not come from an archive.
-pub(super) fn check(path: &[u8]) -> Result<(), PathError> {
+///
+/// # Errors
+/// When it climbs out, is absolute, has a NUL byte or a name that is too long.
+pub fn check(path: &[u8]) -> Result<(), PathError> {
     let shown = || display(path);
     if path.contains(&0) {
         return Err(PathError::Nul { path: shown() });
@@ -119,7 +122,9 @@ pub(super) fn resolve(tree: &Tree, path: &[u8], last: Last) -> Result<Vec<u8>, P
             Kind::Symlink(target) => {
                 links += 1;
                 if links > MAX_LINKS {
-                    return Err(PathError::LinkLoop { path: display(path) });
+                    return Err(PathError::LinkLoop {
+                        path: display(path),
+                    });
                 }
                 place.truncate(if target.starts_with(b"/") { 0 } else { parent });
                 for name in names(target).rev() {

@@ -147,7 +147,52 @@ pub fn read_members(
     Ok(())
 }
 
-fn member<R: Read>(head: Head, stream: &mut Stream<R>, spool: &Arc<Spool>) -> Result<Member, TarError> {
+/// A member as [`visit_tar`] shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Visited<'head> {
+    /// As the archive has it.
+    pub path: &'head [u8],
+    /// A link's target, as the archive has it.
+    pub link: &'head [u8],
+    /// What it is.
+    pub kind: EntryType,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// Reads a tar archive, compressed or not, and shows its members with their data,
+/// storing nothing.
+///
+/// # Errors
+/// When the archive is broken, has a sparse file with holes, or `visit` fails.
+pub fn visit_tar(
+    source: impl Read,
+    visit: &mut dyn FnMut(Visited<'_>, &mut dyn Read) -> Result<(), TarError>,
+) -> Result<(), TarError> {
+    let mut stream = Stream::new(compression::decompress(source)?);
+    while let Some(head) = stream.next()? {
+        if head.extents.is_some() {
+            return Err(TarError::Sparse {
+                at: stream.position(),
+                reason: "not read here",
+            });
+        }
+        let shown = Visited {
+            path: &head.path,
+            link: &head.link,
+            kind: head.kind,
+            mode: head.mode,
+        };
+        visit(shown, &mut stream)?;
+    }
+    Ok(())
+}
+
+fn member<R: Read>(
+    head: Head,
+    stream: &mut Stream<R>,
+    spool: &Arc<Spool>,
+) -> Result<Member, TarError> {
     let device = Device {
         major: head.major,
         minor: head.minor,
@@ -192,7 +237,11 @@ fn member<R: Read>(head: Head, stream: &mut Stream<R>, spool: &Arc<Spool>) -> Re
     })
 }
 
-fn content<R: Read>(head: &Head, stream: &mut Stream<R>, spool: &Arc<Spool>) -> Result<Content, ContentError> {
+fn content<R: Read>(
+    head: &Head,
+    stream: &mut Stream<R>,
+    spool: &Arc<Spool>,
+) -> Result<Content, ContentError> {
     let Some(extents) = &head.extents else {
         return spool.store(stream, head.size);
     };

@@ -66,6 +66,11 @@ impl<R: Read> Stream<R> {
         }
     }
 
+    /// Bytes read of the archive.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The next member; none at the archive's end, after reading the stream to
     /// its own, so that a compressor's checksum is checked.
     pub(super) fn next(&mut self) -> Result<Option<Head>, TarError> {
@@ -76,7 +81,8 @@ impl<R: Read> Stream<R> {
             self.skip()?;
             let at = self.position;
             let Some(header) = self.header()? else {
-                if long_path.is_some() || long_link.is_some() || records.len() != self.globals.len() {
+                if long_path.is_some() || long_link.is_some() || records.len() != self.globals.len()
+                {
                     return Err(TarError::Extension {
                         at,
                         reason: "no member follows it",
@@ -87,8 +93,12 @@ impl<R: Read> Stream<R> {
             };
             let kind = header.entry_type();
             match kind {
-                EntryType::GNULongName => long_path = Some(without_nul(self.extension(&header, at)?)),
-                EntryType::GNULongLink => long_link = Some(without_nul(self.extension(&header, at)?)),
+                EntryType::GNULongName => {
+                    long_path = Some(without_nul(self.extension(&header, at)?))
+                }
+                EntryType::GNULongLink => {
+                    long_link = Some(without_nul(self.extension(&header, at)?))
+                }
                 EntryType::XHeader => records.extend(self.records(&header, at)?),
                 EntryType::XGlobalHeader => {
                     self.globals = self.records(&header, at)?;
@@ -96,7 +106,11 @@ impl<R: Read> Stream<R> {
                     let own = std::mem::replace(&mut records, self.globals.clone());
                     records.extend(own);
                 }
-                _ => return self.head(&header, at, records, long_path, long_link).map(Some),
+                _ => {
+                    return self
+                        .head(&header, at, records, long_path, long_link)
+                        .map(Some);
+                }
             }
         }
     }
@@ -164,7 +178,11 @@ impl<R: Read> Stream<R> {
         };
         let stored = match kind {
             // POSIX: no data follows these, whatever the size says.
-            EntryType::Directory | EntryType::Symlink | EntryType::Char | EntryType::Block | EntryType::Fifo => 0,
+            EntryType::Directory
+            | EntryType::Symlink
+            | EntryType::Char
+            | EntryType::Block
+            | EntryType::Fifo => 0,
             _ => number("size")?.map_or_else(|| header.entry_size().map_err(field("size")), Ok)?,
         };
         self.expect(stored, at)?;
@@ -213,9 +231,11 @@ impl<R: Read> Stream<R> {
                 extended = more.is_extended();
             }
             self.left = data;
-            let size = gnu
-                .real_size()
-                .map_err(|source| TarError::Header { at, field: "real size", source })?;
+            let size = gnu.real_size().map_err(|source| TarError::Header {
+                at,
+                field: "real size",
+                source,
+            })?;
             (size, extents)
         } else if let Some(major) = pax::last(records, b"GNU.sparse.major") {
             if major != b"1" {
@@ -225,7 +245,10 @@ impl<R: Read> Stream<R> {
                 .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
                 .ok_or(refuse("no real size"))?;
             (size, self.sparse_map(at)?)
-        } else if records.iter().any(|(key, _)| key.starts_with(b"GNU.sparse.")) {
+        } else if records
+            .iter()
+            .any(|(key, _)| key.starts_with(b"GNU.sparse."))
+        {
             return Err(refuse("a format other than GNU's 1.0"));
         } else {
             return Ok((stored, None));
@@ -236,7 +259,10 @@ impl<R: Read> Stream<R> {
             if extent.offset < end {
                 return Err(refuse("parts that overlap or are out of order"));
             }
-            end = extent.offset.checked_add(extent.length).ok_or(refuse("a part beyond 64 bits"))?;
+            end = extent
+                .offset
+                .checked_add(extent.length)
+                .ok_or(refuse("a part beyond 64 bits"))?;
             // Cannot overflow: below `end`.
             total += extent.length;
         }
@@ -259,7 +285,8 @@ impl<R: Read> Stream<R> {
             let mut digits = 0;
             loop {
                 let mut byte = [0];
-                self.read_exact(&mut byte).map_err(|_| refuse("its map ends early"))?;
+                self.read_exact(&mut byte)
+                    .map_err(|_| refuse("its map ends early"))?;
                 read += 1;
                 match byte[0] {
                     b'\n' if digits > 0 => return Ok(value),
@@ -287,7 +314,8 @@ impl<R: Read> Stream<R> {
         }
         let fill = (BLOCK - read % BLOCK) % BLOCK;
         let mut rest = vec![0; fill as usize];
-        self.read_exact(&mut rest).map_err(|_| refuse("its map ends early"))?;
+        self.read_exact(&mut rest)
+            .map_err(|_| refuse("its map ends early"))?;
         Ok(extents)
     }
 
@@ -299,7 +327,11 @@ impl<R: Read> Stream<R> {
         while filled < header.as_bytes().len() {
             match self.inner.read(&mut header.as_mut_bytes()[filled..]) {
                 Ok(0) if filled == 0 => return Err(TarError::NoEnd { at }),
-                Ok(0) => return Err(TarError::Truncated { at: at + filled as u64 }),
+                Ok(0) => {
+                    return Err(TarError::Truncated {
+                        at: at + filled as u64,
+                    });
+                }
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(TarError::Read(error)),
@@ -310,7 +342,11 @@ impl<R: Read> Stream<R> {
         if bytes.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        let sum = bytes[..148].iter().chain(&bytes[156..]).map(|byte| u32::from(*byte)).sum::<u32>()
+        let sum = bytes[..148]
+            .iter()
+            .chain(&bytes[156..])
+            .map(|byte| u32::from(*byte))
+            .sum::<u32>()
             + 8 * u32::from(b' ');
         match header.cksum() {
             Ok(told) if told == sum => Ok(Some(header)),
@@ -358,7 +394,8 @@ impl<R: Read> Stream<R> {
 
     fn skip(&mut self) -> Result<(), TarError> {
         let rest = self.left + self.padding;
-        let skipped = io::copy(&mut (&mut self.inner).take(rest), &mut io::sink()).map_err(TarError::Read)?;
+        let skipped =
+            io::copy(&mut (&mut self.inner).take(rest), &mut io::sink()).map_err(TarError::Read)?;
         self.position += skipped;
         if skipped < rest {
             return Err(TarError::Truncated { at: self.position });
@@ -369,10 +406,12 @@ impl<R: Read> Stream<R> {
     }
 
     fn exactly(&mut self, buffer: &mut [u8]) -> Result<(), TarError> {
-        self.inner.read_exact(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => TarError::Truncated { at: self.position },
-            _ => TarError::Read(error),
-        })?;
+        self.inner
+            .read_exact(buffer)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => TarError::Truncated { at: self.position },
+                _ => TarError::Read(error),
+            })?;
         self.position += buffer.len() as u64;
         Ok(())
     }
@@ -394,8 +433,12 @@ fn add_extents(extents: &mut Vec<Extent>, headers: &[GnuSparseHeader]) -> Result
             continue;
         }
         let extent = Extent {
-            offset: header.offset().map_err(|_| "a part's place is not a number")?,
-            length: header.length().map_err(|_| "a part's length is not a number")?,
+            offset: header
+                .offset()
+                .map_err(|_| "a part's place is not a number")?,
+            length: header
+                .length()
+                .map_err(|_| "a part's length is not a number")?,
         };
         // GNU tar ends the list with an empty part at the file's end.
         if extent.length > 0 {
@@ -421,5 +464,9 @@ fn seconds(value: &[u8]) -> Option<i64> {
         return None;
     }
     let below = whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0');
-    if below { seconds.checked_sub(1) } else { Some(seconds) }
+    if below {
+        seconds.checked_sub(1)
+    } else {
+        Some(seconds)
+    }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tar::{EntryType, Header};
 
-use super::{ContentError, Device, Entry, Kind, Tree, pax, path};
+use super::{ContentError, Device, Entry, Kind, Tree, path, pax};
 
 /// Why a tar stream could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +55,11 @@ pub fn write_tar(tree: &Tree, output: &mut impl Write) -> Result<(), WriteError>
     Ok(())
 }
 
-fn write_entry(entry: &Entry<'_>, link_to: Option<&[u8]>, output: &mut impl Write) -> Result<(), WriteError> {
+fn write_entry(
+    entry: &Entry<'_>,
+    link_to: Option<&[u8]>,
+    output: &mut impl Write,
+) -> Result<(), WriteError> {
     let mut header = Header::new_ustar();
     let mut records = Vec::new();
     let mut name = b"./".to_vec();
@@ -68,7 +72,11 @@ fn write_entry(entry: &Entry<'_>, link_to: Option<&[u8]>, output: &mut impl Writ
         header.set_mtime(mtime);
     } else {
         header.set_mtime(0);
-        pax::append(&mut records, b"mtime", metadata.mtime.to_string().as_bytes());
+        pax::append(
+            &mut records,
+            b"mtime",
+            metadata.mtime.to_string().as_bytes(),
+        );
     }
     header.set_size(0);
     let mut content = None;
@@ -103,7 +111,12 @@ fn write_entry(entry: &Entry<'_>, link_to: Option<&[u8]>, output: &mut impl Writ
     }
     set_name(&mut header.as_old_mut().name, &name, b"path", &mut records);
     if let Some(target) = link {
-        set_name(&mut header.as_old_mut().linkname, &target, b"linkpath", &mut records);
+        set_name(
+            &mut header.as_old_mut().linkname,
+            &target,
+            b"linkpath",
+            &mut records,
+        );
     }
     if !records.is_empty() {
         write_records(&records, output)?;

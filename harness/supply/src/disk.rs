@@ -1,0 +1,143 @@
+//! Trees → squashfs images, by mksquashfs.
+//!
+//! Uncompressed: it is built fastest, read fastest under emulation, and needs no
+//! decompressor in the kernel (squashfs with extended attributes is there since
+//! 2.6.35). mksquashfs takes a tar from its standard input (4.5 and later), so
+//! owners, devices and attributes need no root here.
+
+use std::io::{self, BufWriter, Read};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::tools::Tool;
+use crate::tree::{Tree, WriteError, write_tar};
+
+/// Changes whenever the same tree would give another image.
+pub const VERSION: &str = "squashfs-v1";
+
+/// Why an image could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// mksquashfs could not be started.
+    #[error("starting {}: {source}", program.display())]
+    Start {
+        /// What was to be started.
+        program: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// mksquashfs ended with an error.
+    #[error("{} ended with {status} while making {}: {stderr}", program.display(), output.display())]
+    Failed {
+        /// What was started.
+        program: PathBuf,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// The image.
+        output: PathBuf,
+        /// What it said.
+        stderr: String,
+    },
+    /// The tree could not be given to it.
+    #[error("making {}: {source}", output.display())]
+    Tree {
+        /// The image.
+        output: PathBuf,
+        /// Why.
+        source: WriteError,
+    },
+    /// Its end could not be waited for.
+    #[error("waiting for {}: {source}", program.display())]
+    Wait {
+        /// What was started.
+        program: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// Writes the tree as an image to `output`, which must not exist. The same tree
+/// gives the same bytes.
+///
+/// # Errors
+/// When mksquashfs fails, or the tree's content cannot be read.
+pub fn write(tree: &Tree, mksquashfs: &Tool, output: &Path) -> Result<(), DiskError> {
+    let root = &tree.root().metadata;
+    let mut command = mksquashfs.command();
+    command.arg("-").arg(output);
+    command.args([
+        "-tar",
+        "-noI",
+        "-noD",
+        "-noF",
+        "-noX",
+        "-no-progress",
+        "-quiet",
+        "-noappend",
+    ]);
+    command.args(["-no-recovery", "-mkfs-time", "0", "-mem", "256M"]);
+    // From a tar it takes the root's own owner and mode from nowhere.
+    command.args(["-root-mode", &format!("{:o}", root.mode)]);
+    command.args([
+        "-root-uid",
+        &root.uid.to_string(),
+        "-root-gid",
+        &root.gid.to_string(),
+    ]);
+    // squashfs has 32 unsigned bits for a time.
+    let time = u32::try_from(root.mtime).unwrap_or(0);
+    command.args(["-root-time", &time.to_string()]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let program = mksquashfs.program.clone();
+    let mut child = command.spawn().map_err(|source| DiskError::Start {
+        program: program.clone(),
+        source,
+    })?;
+    let stdin = child.stdin.take();
+    let stderr = child.stderr.take();
+    let (written, said) = std::thread::scope(|scope| {
+        // Its messages are read meanwhile: a full pipe would stop it for ever.
+        let said = scope.spawn(move || {
+            let mut said = Vec::new();
+            if let Some(stderr) = stderr {
+                // What could be read is enough for a message.
+                let _ = stderr.take(64 << 10).read_to_end(&mut said);
+            }
+            said
+        });
+        let written = match stdin {
+            Some(stdin) => write_tar(tree, &mut BufWriter::with_capacity(1 << 20, stdin)),
+            None => Err(WriteError::Write(io::ErrorKind::BrokenPipe.into())),
+        };
+        if matches!(written, Err(WriteError::Content { .. })) {
+            // What it has is half a tree: it must not take that for the whole.
+            let _ = child.kill();
+        }
+        (written, said.join().unwrap_or_default())
+    });
+    let status = child.wait().map_err(|source| DiskError::Wait {
+        program: program.clone(),
+        source,
+    })?;
+    let stderr = String::from_utf8_lossy(&said).trim().to_owned();
+    match written {
+        // It ended before it had read all: its own words say why.
+        Err(WriteError::Write(_)) | Ok(()) if !status.success() => Err(DiskError::Failed {
+            program,
+            status,
+            output: output.to_path_buf(),
+            stderr,
+        }),
+        Err(source) => Err(DiskError::Tree {
+            output: output.to_path_buf(),
+            source,
+        }),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Tools the machine has.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use fs_err as fs;
+
+use super::{Recipe, Tool, ToolError};
+use crate::progress::Progress;
+
+/// The program asked for by path.
+pub(super) fn requested(recipe: &Recipe, program: &Path) -> Result<Tool, ToolError> {
+    let mut tool = Tool {
+        program: program.to_path_buf(),
+        prefix_arguments: Vec::new(),
+        environment: Vec::new(),
+        version: String::new(),
+        origin: format!("machine: {}", program.display()),
+    };
+    tool.version = version(recipe, &tool)?;
+    if is_old(recipe, &tool.version) {
+        return Err(ToolError::TooOld {
+            program: program.to_path_buf(),
+            version: tool.version,
+            needed: recipe.oldest_text,
+        });
+    }
+    Ok(tool)
+}
+
+/// The first on PATH, if it will do; why not is told.
+pub(super) fn on_path(recipe: &Recipe, progress: &dyn Progress) -> Option<Tool> {
+    let path = std::env::var_os("PATH")?;
+    let program = std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(recipe.program))
+        .find(|program| {
+            fs::metadata(program).is_ok_and(|metadata| {
+                metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
+            })
+        })?;
+    match requested(recipe, &program) {
+        Ok(tool) => Some(tool),
+        Err(ToolError::TooOld {
+            version, needed, ..
+        }) => {
+            progress.note(&format!(
+                "{} is version {version}, {needed} is needed: taking Debian's",
+                program.display()
+            ));
+            None
+        }
+        Err(error) => {
+            progress.note(&format!("{error}: taking Debian's"));
+            None
+        }
+    }
+}
+
+/// Asks the tool itself, which also shows that it starts.
+pub(super) fn version(recipe: &Recipe, tool: &Tool) -> Result<String, ToolError> {
+    let no_version = |reason: String| ToolError::NoVersion {
+        program: tool.program.clone(),
+        reason,
+    };
+    let output = tool
+        .command()
+        .arg(recipe.version_argument)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| no_version(error.to_string()))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse_version(&text, recipe.version_prefix).ok_or_else(|| {
+        let said = if output.stderr.is_empty() {
+            &output.stdout
+        } else {
+            &output.stderr
+        };
+        let said = String::from_utf8_lossy(said);
+        no_version(format!(
+            "{}: {}",
+            output.status,
+            said.trim().lines().next().unwrap_or("no output")
+        ))
+    })
+}
+
+fn parse_version(text: &str, prefix: &str) -> Option<String> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(prefix))?;
+    let version = rest.split([' ', '\t', '(', ',']).next()?;
+    numbers(version)?;
+    Some(version.to_owned())
+}
+
+/// Major and minor.
+fn numbers(version: &str) -> Option<(u32, u32)> {
+    let mut parts = version.split(['.', '-', '+']);
+    let major = parts.next()?.parse().ok()?;
+    let minor = parts.next()?.parse().ok()?;
+    Some((major, minor))
+}
+
+/// mksquashfs and QEMU never had a version without two numbers.
+fn is_old(recipe: &Recipe, version: &str) -> bool {
+    numbers(version).is_none_or(|numbers| numbers < recipe.oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MKSQUASHFS, QEMU};
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_real_answers() {
+        let qemu = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\n\
+                    Copyright (c) 2003-2022 Fabrice Bellard and the QEMU Project developers\n";
+        assert_eq!(
+            parse_version(qemu, QEMU.version_prefix).as_deref(),
+            Some("7.2.22")
+        );
+        let mksquashfs = "mksquashfs version 4.5.1 (2022/03/17)\ncopyright (C) 2022 …\n";
+        assert_eq!(
+            parse_version(mksquashfs, MKSQUASHFS.version_prefix).as_deref(),
+            Some("4.5.1")
+        );
+        assert_eq!(
+            parse_version("QEMU emulator version new\n", QEMU.version_prefix),
+            None
+        );
+        assert_eq!(parse_version("", QEMU.version_prefix), None);
+    }
+
+    #[test]
+    fn old_ones_are_told_from_new_ones() {
+        for (version, old) in [
+            ("7.1.9", true),
+            ("7.2.0", false),
+            ("10.0.2", false),
+            ("6.9", true),
+            ("x", true),
+        ] {
+            assert_eq!(is_old(&QEMU, version), old, "{version}");
+        }
+        for (version, old) in [
+            ("4.4", true),
+            ("4.5", false),
+            ("4.6.1", false),
+            ("4.5-git.1", false),
+        ] {
+            assert_eq!(is_old(&MKSQUASHFS, version), old, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_requested_program_that_is_not_the_tool_is_refused() {
+        let error = requested(&QEMU, Path::new("/bin/true")).unwrap_err();
+        assert!(matches!(error, ToolError::NoVersion { .. }), "{error}");
+        let error = requested(&QEMU, Path::new("/nowhere/qemu")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/qemu"), "{error}");
+    }
+}

@@ -1,0 +1,361 @@
+//! Tools from Debian's packages.
+//!
+//! Of a tool's dependencies most are only needed by parts that are not kept
+//! (displays, sound). Which libraries are needed the program says itself, so
+//! packages are fetched in rounds: the program's, then those of the libraries it
+//! needs, then those these need. A library's package is found by its name, which
+//! Debian's policy (8.1) derives from the library's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::{Recipe, Tool, ToolError, elf, machine};
+use crate::apt::{Apt, Package};
+use crate::cache::{Cache, Key};
+use crate::deb::{self, Link};
+use crate::progress::Progress;
+
+/// Changes whenever the same packages would give another folder.
+const VERSION: &str = "tool-v1";
+
+/// A stable suite whose tools are new enough and start on any kernel since 3.2.
+const SUITE: &str = "bookworm";
+
+const RECORD: &str = "tool.json";
+
+/// What was unpacked.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    /// As the tool says.
+    version: String,
+    /// Debian's version of it.
+    package_version: String,
+    /// Every package that was needed, with its version.
+    packages: BTreeMap<String, String>,
+}
+
+/// The tool from the cache, or fetched and unpacked. Once there it stays: a tool is
+/// not what is measured, and a run need not ask whether there is a newer one.
+pub(super) fn debian(
+    recipe: &Recipe,
+    cache: &Cache,
+    apt: &Apt,
+    progress: &dyn Progress,
+) -> Result<Tool, ToolError> {
+    let key = Key::new(VERSION)
+        .with("tool", recipe.name)
+        .with("suite", SUITE);
+    let root = cache.build("tool", &key, |staging| make(recipe, apt, progress, staging))?;
+    let path = root.join(RECORD);
+    let record: Record = fs::read(&path)
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .ok_or(ToolError::Record { path })?;
+    Ok(tool(recipe, &root, &record))
+}
+
+fn tool(recipe: &Recipe, root: &Path, record: &Record) -> Tool {
+    let mut prefix_arguments: Vec<OsString> = vec![
+        "--library-path".into(),
+        root.join("lib").into(),
+        root.join("bin").join(recipe.program).into(),
+    ];
+    for folder in recipe.data {
+        prefix_arguments.push("-L".into());
+        prefix_arguments.push(root.join(folder).into());
+    }
+    let environment = recipe
+        .modules
+        .iter()
+        .map(|(folder, variable)| ((*variable).to_owned(), root.join(folder).into()))
+        .collect();
+    Tool {
+        program: root.join("lib").join(elf::LOADER),
+        prefix_arguments,
+        environment,
+        version: record.version.clone(),
+        origin: format!("Debian {SUITE} {}", record.package_version),
+    }
+}
+
+fn make(recipe: &Recipe, apt: &Apt, progress: &dyn Progress, root: &Path) -> Result<(), ToolError> {
+    let archive = |source| ToolError::Archive {
+        tool: recipe.name,
+        package: recipe.package,
+        source,
+    };
+    progress.note(&format!(
+        "{} is not on this machine: taking it from Debian {SUITE}",
+        recipe.program
+    ));
+    let source = plan::AptSource {
+        suites: vec![plan::AptSuite {
+            archive: plan::Archive::Debian,
+            suite: SUITE.to_owned(),
+            allow_expired: false,
+        }],
+        packages: vec![recipe.package.to_owned()],
+        architecture: "amd64".to_owned(),
+    };
+    let universe = apt.open(&source).map_err(archive)?;
+    let closure = universe.closure(&source.packages, false).map_err(archive)?;
+    let mut rounds = Rounds::new(&closure);
+    let mut round = rounds.take(|package| recipe.packages.contains(&package.name.as_str()));
+    let mut record = Record {
+        version: String::new(),
+        package_version: String::new(),
+        packages: BTreeMap::new(),
+    };
+    fs::create_dir_all(root.join("lib")).map_err(|source| ToolError::Unpack {
+        tool: recipe.name,
+        source,
+    })?;
+    loop {
+        let debs = apt.fetch_all(&round).map_err(archive)?;
+        let mut links = Vec::new();
+        for (package, path) in round.iter().zip(&debs) {
+            if package.name == recipe.package {
+                record.package_version = package.version.as_str().to_owned();
+            }
+            record
+                .packages
+                .insert(package.name.clone(), package.version.as_str().to_owned());
+            links.extend(deb::extract(path, root, &|path| place(recipe, path))?);
+        }
+        make_links(root, &links).map_err(|source| ToolError::Unpack {
+            tool: recipe.name,
+            source,
+        })?;
+        let missing = missing_libraries(recipe, root)?;
+        if missing.is_empty() {
+            break;
+        }
+        round = rounds.providing(&missing);
+        if round.is_empty() {
+            return Err(ToolError::Library {
+                tool: recipe.name,
+                library: missing.into_iter().next().unwrap_or_default(),
+            });
+        }
+    }
+    prune(recipe, root)?;
+    // It must start before anyone relies on it.
+    record.version = machine::version(recipe, &tool(recipe, root, &record))?;
+    let path = root.join(RECORD);
+    let text =
+        serde_json::to_vec_pretty(&record).map_err(|_| ToolError::Record { path: path.clone() })?;
+    fs::write(&path, text).map_err(|source| ToolError::Unpack {
+        tool: recipe.name,
+        source,
+    })
+}
+
+/// Libraries of any package go into one folder, the rest where the recipe says.
+fn place(recipe: &Recipe, path: &str) -> Option<String> {
+    if let Some(place) = (recipe.place)(path) {
+        return Some(place);
+    }
+    let path = path.strip_prefix("usr/").unwrap_or(path);
+    let name = path.strip_prefix("lib/x86_64-linux-gnu/")?;
+    (!name.contains('/') && name.contains(".so")).then(|| format!("lib/{name}"))
+}
+
+/// Links of libraries name files beside them; others are made as they stand.
+fn make_links(root: &Path, links: &[Link]) -> std::io::Result<()> {
+    for link in links {
+        match link {
+            Link::Symbolic { place, target } => {
+                let target = target.rsplit('/').next().unwrap_or(target);
+                let path = root.join(place);
+                if fs::symlink_metadata(&path).is_err() {
+                    if let Some(parent) = path.parent() {
+                        fs::create_dir_all(parent)?;
+                    }
+                    fs_err::os::unix::fs::symlink(target, path)?;
+                }
+            }
+            Link::Hard { place, target } => {
+                let path = root.join(place);
+                if fs::symlink_metadata(&path).is_err() {
+                    fs::hard_link(root.join(target), path)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The program, its modules, and every library they lead to.
+fn reachable(
+    recipe: &Recipe,
+    root: &Path,
+) -> Result<(BTreeSet<String>, BTreeSet<String>), ToolError> {
+    let unpack = |source| ToolError::Unpack {
+        tool: recipe.name,
+        source,
+    };
+    let mut ahead = vec![root.join("bin").join(recipe.program)];
+    if let Some((folder, _)) = recipe.modules {
+        for entry in fs::read_dir(root.join(folder)).map_err(unpack)? {
+            ahead.push(entry.map_err(unpack)?.path());
+        }
+    }
+    let mut present = BTreeSet::from([elf::LOADER.to_owned()]);
+    let mut missing = BTreeSet::new();
+    while let Some(path) = ahead.pop() {
+        for library in elf::needed(&path, recipe.name)? {
+            let path = root.join("lib").join(&library);
+            if !path.exists() {
+                missing.insert(library);
+            } else if present.insert(library) {
+                ahead.push(path);
+            }
+        }
+    }
+    if !root.join("lib").join(elf::LOADER).exists() {
+        missing.insert("libc.so.6".to_owned());
+    }
+    Ok((present, missing))
+}
+
+fn missing_libraries(recipe: &Recipe, root: &Path) -> Result<BTreeSet<String>, ToolError> {
+    Ok(reachable(recipe, root)?.1)
+}
+
+/// Takes out the libraries that nothing kept leads to.
+fn prune(recipe: &Recipe, root: &Path) -> Result<(), ToolError> {
+    let unpack = |source| ToolError::Unpack {
+        tool: recipe.name,
+        source,
+    };
+    let lib = root.join("lib");
+    let mut kept: BTreeSet<PathBuf> = BTreeSet::new();
+    for library in reachable(recipe, root)?.0 {
+        let path = lib.join(library);
+        kept.insert(fs::canonicalize(&path).map_err(unpack)?);
+        kept.insert(path);
+    }
+    let canonical = fs::canonicalize(&lib).map_err(unpack)?;
+    for entry in fs::read_dir(&lib).map_err(unpack)? {
+        let entry = entry.map_err(unpack)?;
+        let is_folder = entry.file_type().map_err(unpack)?.is_dir();
+        let path = entry.path();
+        if !is_folder && !kept.contains(&path) && !kept.contains(&canonical.join(entry.file_name()))
+        {
+            fs::remove_file(path).map_err(unpack)?;
+        }
+    }
+    Ok(())
+}
+
+/// The packages of a closure, taken out of it round by round.
+struct Rounds<'universe> {
+    left: Vec<&'universe Package>,
+}
+
+impl<'universe> Rounds<'universe> {
+    fn new(closure: &[&'universe Package]) -> Self {
+        Self {
+            left: closure.to_vec(),
+        }
+    }
+
+    fn take(&mut self, wanted: impl Fn(&Package) -> bool) -> Vec<&'universe Package> {
+        let (taken, left) = self.left.iter().partition(|package| wanted(package));
+        self.left = left;
+        taken
+    }
+
+    /// The packages that have these libraries, as far as names tell; if none is
+    /// told by its name, all that are left.
+    fn providing(&mut self, libraries: &BTreeSet<String>) -> Vec<&'universe Package> {
+        let names: BTreeSet<String> = libraries.iter().map(|library| squeezed(library)).collect();
+        let exact = self.take(|package| package_names(package).any(|name| names.contains(&name)));
+        if !exact.is_empty() {
+            return exact;
+        }
+        let close = self.take(|package| {
+            let own = squeezed(&package.name);
+            names.iter().any(|name| own.starts_with(name.as_str()))
+        });
+        if close.is_empty() {
+            self.take(|_| true)
+        } else {
+            close
+        }
+    }
+}
+
+/// Its own name and what it provides (`zlib1g` provides `libz1`).
+fn package_names(package: &Package) -> impl Iterator<Item = String> {
+    let provided = package
+        .provides
+        .split(',')
+        .filter_map(|name| name.split_whitespace().next())
+        .map(squeezed);
+    std::iter::once(squeezed(&package.name)).chain(provided)
+}
+
+/// `libglib-2.0.so.0` and `libglib2.0-0` both become `libglib200`.
+fn squeezed(name: &str) -> String {
+    let name = name.replace(".so.", "");
+    let name = name.strip_suffix("t64").unwrap_or(&name);
+    name.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|letter| letter.to_ascii_lowercase())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_libraries_lead_to_names_of_packages() {
+        for (library, package) in [
+            ("libglib-2.0.so.0", "libglib2.0-0"),
+            ("libglib-2.0.so.0", "libglib2.0-0t64"),
+            ("libpixman-1.so.0", "libpixman-1-0"),
+            ("libpng16.so.16", "libpng16-16"),
+            ("libgcc_s.so.1", "libgcc-s1"),
+            ("libc.so.6", "libc6"),
+            ("libseccomp.so.2", "libseccomp2"),
+            ("libz.so.1", "libz1"),
+            ("liblzo2.so.2", "liblzo2-2"),
+        ] {
+            assert_eq!(squeezed(library), squeezed(package));
+        }
+        assert_ne!(squeezed("libnettle.so.8"), squeezed("libnettle7"));
+    }
+
+    #[test]
+    fn only_what_is_needed_has_a_place() {
+        let qemu = |path| place(&super::super::QEMU, path);
+        assert_eq!(
+            qemu("usr/bin/qemu-system-x86_64").as_deref(),
+            Some("bin/qemu-system-x86_64")
+        );
+        assert_eq!(
+            qemu("usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so").as_deref(),
+            Some("lib/qemu/accel-tcg-x86_64.so")
+        );
+        assert_eq!(
+            qemu("lib/x86_64-linux-gnu/libc.so.6").as_deref(),
+            Some("lib/libc.so.6")
+        );
+        for path in [
+            "usr/bin/qemu-system-x86_64-microvm",
+            "usr/lib/x86_64-linux-gnu/qemu/ui-curses.so",
+            "usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
+            "usr/share/qemu/skiboot.lid",
+            "usr/share/doc/libc6/copyright",
+            "lib64/ld-linux-x86-64.so.2",
+        ] {
+            assert_eq!(qemu(path), None, "{path}");
+        }
+    }
+}
