@@ -1,0 +1,165 @@
+//! One cell: a container of an image, watched from its start to its last trace.
+
+mod account;
+mod bundle;
+mod capture;
+mod end;
+mod processes;
+mod rooted;
+mod runtime_process;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use wire::{Captured, CellRequest, CellResult, Cgroup, End, FrameError};
+
+use crate::boot::Channel;
+use crate::cgroup::CellCgroup;
+use crate::disk::Disks;
+use crate::error::Result;
+use crate::kernel_log::{self, KernelLog};
+use bundle::Bundle;
+use processes::PidOne;
+use runtime_process::RuntimeProcess;
+use watch::Watched;
+
+/// How long the kernel's last words about a death are waited for. It logs a
+/// fatal signal before the process is reaped, but the out-of-memory reaper
+/// speaks after it.
+const SETTLE: Duration = Duration::from_millis(5);
+
+/// What lives across cells.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    layout: Cgroup,
+    log: KernelLog,
+    disks: Disks,
+    /// Second ways the runtime had to take, told once each.
+    fallbacks: BTreeSet<String>,
+}
+
+/// A cell up to where its container has gone.
+struct Ran {
+    end: End,
+    stdout: Captured,
+    stderr: Captured,
+    survivors: Vec<String>,
+}
+
+impl Ran {
+    /// Nothing ran.
+    fn trouble(message: String) -> Self {
+        Self {
+            end: End::Trouble { message },
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            survivors: Vec::new(),
+        }
+    }
+}
+
+impl Cells {
+    /// `log` stands where the boot log ended.
+    pub(crate) fn new(layout: Cgroup, log: KernelLog) -> Self {
+        Self {
+            layout,
+            log,
+            disks: Disks::default(),
+            fallbacks: BTreeSet::new(),
+        }
+    }
+
+    /// Runs one cell. Trouble with the cell is its result's end.
+    ///
+    /// # Errors
+    /// When the harness went away meanwhile or the machine is of no more use:
+    /// the kernel's log cannot be read, processes cannot be waited for.
+    pub(crate) fn run(&mut self, request: &CellRequest, channel: &Channel) -> Result<CellResult> {
+        // What came between two cells belongs to neither; the console has it.
+        self.log.read()?;
+        let started = Instant::now();
+        let (ran, ended) = match self.prepare(request) {
+            Ok((bundle, cgroup)) => {
+                let ran = self.run_prepared(request, &bundle, &cgroup, channel);
+                let ended = Instant::now();
+                for left in [bundle.remove(), cgroup.remove()] {
+                    if let Err(error) = left {
+                        kernel_log::note(&format!("after cell {}: {error}", request.id));
+                    }
+                }
+                (ran?, ended)
+            }
+            Err(error) => (Ran::trouble(error.to_string()), Instant::now()),
+        };
+        if !matches!(ran.end, End::Exited(_)) {
+            std::thread::sleep(SETTLE);
+        }
+        let kernel_log = self.log.read()?;
+        Ok(CellResult {
+            id: request.id,
+            end: ran.end,
+            stdout: ran.stdout,
+            stderr: ran.stderr,
+            kernel_log,
+            duration: u64::try_from(ended.duration_since(started).as_micros()).unwrap_or(u64::MAX),
+            survivors: ran.survivors,
+        })
+    }
+
+    /// Everything up to the runtime's start.
+    fn prepare(&mut self, request: &CellRequest) -> Result<(Bundle, CellCgroup)> {
+        let root = self.disks.root(&request.disk)?;
+        let bundle = Bundle::make(root, request)?;
+        self.tell(bundle.fallback());
+        match CellCgroup::make(self.layout, request.id) {
+            Ok(cgroup) => Ok((bundle, cgroup)),
+            Err(error) => {
+                if let Err(error) = bundle.remove() {
+                    kernel_log::note(&format!("after cell {}: {error}", request.id));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// From the runtime's start to the last process's end.
+    fn run_prepared(
+        &mut self,
+        request: &CellRequest,
+        bundle: &Bundle,
+        cgroup: &CellCgroup,
+        channel: &Channel,
+    ) -> Result<Ran> {
+        let process = match RuntimeProcess::start(bundle, cgroup, request.id) {
+            Ok(process) => process,
+            Err(error) => return Ok(Ran::trouble(error.to_string())),
+        };
+        let watched = watch::watch(process, request.limits, Some(channel.as_fd()), &PidOne)?;
+        let Watched::Ended(watched) = watched else {
+            return Err(FrameError::Closed.into());
+        };
+        let mut survivors = watched.survivors.clone();
+        survivors.extend(processes::end_survivors()?);
+        let (end, fallbacks) = end::of(&watched);
+        self.tell(fallbacks);
+        Ok(Ran {
+            end,
+            stdout: watched.stdout,
+            stderr: watched.stderr,
+            survivors,
+        })
+    }
+
+    /// Writes second ways into the kernel's log, each once per machine: they
+    /// are the same for every cell.
+    fn tell(&mut self, fallbacks: impl IntoIterator<Item = String>) {
+        for fallback in fallbacks {
+            if !self.fallbacks.contains(&fallback) {
+                kernel_log::note(&fallback);
+                self.fallbacks.insert(fallback);
+            }
+        }
+    }
+}

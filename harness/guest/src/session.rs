@@ -1,0 +1,119 @@
+//! Doing what the harness says, until it says stop or is gone.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use wire::{FrameError, FromGuest, ToGuest};
+
+use crate::boot::{Booted, Channel};
+use crate::cell::Cells;
+use crate::error::{Error, Result};
+use crate::kernel_log::KernelLog;
+use crate::{begin, facts, power};
+
+/// Serves until the machine ends.
+pub(crate) fn serve(booted: Booted) -> ! {
+    let Booted {
+        mut channel,
+        modules,
+    } = booted;
+    match converse(&mut channel, modules) {
+        // Told to stop, or there is nobody left to work for.
+        Ok(()) | Err(Error::Channel(FrameError::Closed)) => power::off(),
+        Err(error) => {
+            let reason = error.to_string();
+            // If the channel is what failed, the console still says it.
+            let _ = channel.send(&FromGuest::Fatal {
+                reason: reason.clone(),
+            });
+            power::fatal(&reason)
+        }
+    }
+}
+
+/// The session: one Begin, then files and cells in any number.
+fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
+    let (mut cells, facts) = match channel.receive()? {
+        None | Some(ToGuest::PowerOff) => return Ok(()),
+        Some(ToGuest::Begin(settings)) => prepare(&settings, modules)?,
+        Some(ToGuest::Put { .. } | ToGuest::Run(_)) => {
+            return Err(Error::Protocol("work came before Begin"));
+        }
+    };
+    channel.send(&facts)?;
+    loop {
+        match channel.receive()? {
+            None | Some(ToGuest::PowerOff) => return Ok(()),
+            Some(ToGuest::Begin(_)) => return Err(Error::Protocol("Begin came twice")),
+            Some(ToGuest::Put {
+                path,
+                mode,
+                content,
+            }) => put(Path::new(&path), mode, &content)?,
+            Some(ToGuest::Run(request)) => {
+                let result = cells.run(&request, channel)?;
+                channel.send(&FromGuest::Finished(Box::new(result)))?;
+            }
+        }
+    }
+}
+
+/// Answers Begin.
+fn prepare(settings: &wire::Begin, modules: Vec<String>) -> Result<(Cells, FromGuest)> {
+    let cgroup = begin::begin(settings)?;
+    let layout = cgroup.layout;
+    let facts = facts::gather(modules, cgroup)?;
+    // Last, so that what the steps before had to say is in it.
+    let mut log = KernelLog::open()?;
+    let boot_log = log.read()?;
+    let answer = FromGuest::Facts {
+        facts: Box::new(facts),
+        boot_log,
+    };
+    Ok((Cells::new(layout, log), answer))
+}
+
+/// Writes a file whole or not at all.
+fn put(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+    }
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(Error::file("create", &temporary))?;
+    file.write_all(content)
+        .and_then(|()| file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)))
+        .map_err(Error::file("write", &temporary))?;
+    // A file that is open for writing cannot be executed (ETXTBSY).
+    drop(file);
+    fs::rename(&temporary, path).map_err(Error::file("create", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_put_with_its_folder_and_its_mode_over_an_older_one() {
+        let folder = std::env::temp_dir().join(format!("guest-put-{}", std::process::id()));
+        let path = folder.join("a/runtime");
+        put(&path, 0o700, b"old and longer").unwrap();
+        put(&path, 0o755, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o755
+        );
+        assert_eq!(fs::read_dir(folder.join("a")).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
