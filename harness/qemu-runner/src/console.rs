@@ -38,15 +38,14 @@ impl Tail {
 /// Copies a console to `keep` until it ends, and tells what its lines say.
 ///
 /// A file that cannot be written to (a full disk) does not stop the reading: QEMU
-/// would block on its pipe, and the kernel with it. The first such error is given
-/// back at the end.
+/// would block on its pipe, and the kernel with it. It is told at once, and once.
 pub(crate) fn copy(
     mut console: impl Read,
     mut keep: impl Write,
     tail: &Tail,
     mut notable: impl FnMut(ConsoleLine),
-) -> io::Result<()> {
-    let mut result = Ok(());
+) {
+    let mut is_kept = true;
     let mut lines = Lines::default();
     let mut buffer = [0; 8192];
     loop {
@@ -55,17 +54,17 @@ pub(crate) fn copy(
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                result = result.and(Err(error));
+                notable(ConsoleLine::not_kept(&error));
                 break;
             }
         };
-        if result.is_ok() {
-            result = keep.write_all(&buffer[..count]);
+        if is_kept && let Err(error) = keep.write_all(&buffer[..count]) {
+            is_kept = false;
+            notable(ConsoleLine::not_kept(&error));
         }
         lines.feed(&buffer[..count], |line| tell(line, tail, &mut notable));
     }
     lines.end(|line| tell(line, tail, &mut notable));
-    result
 }
 
 fn tell(line: String, tail: &Tail, notable: &mut impl FnMut(ConsoleLine)) {
@@ -182,8 +181,7 @@ mod tests {
         let tail = Tail::default();
         copy(console.as_bytes(), io::sink(), &tail, |line| {
             said.push((line.kind, line.text));
-        })
-        .unwrap();
+        });
         said
     }
 
@@ -256,7 +254,7 @@ mod tests {
         }
         console += "no newline";
         let (mut file, tail) = (Vec::new(), Tail::default());
-        copy(console.as_bytes(), &mut file, &tail, |_| {}).unwrap();
+        copy(console.as_bytes(), &mut file, &tail, |_| {});
         assert_eq!(file, console.as_bytes());
         let lines = tail.last(usize::MAX);
         assert_eq!(lines.len(), TAIL_LINES);
@@ -281,8 +279,13 @@ mod tests {
             }
         }
         let tail = Tail::default();
-        let result = copy(&b"a\nb\n"[..], Full, &tail, |_| {});
-        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(tail.last(9), ["a", "b"]);
+        let mut kinds = Vec::new();
+        // Larger than one read, so that there is a second write to fail.
+        let console = "a\n".repeat(8192) + "b\n";
+        copy(console.as_bytes(), Full, &tail, |line| {
+            kinds.push(line.kind)
+        });
+        assert_eq!(kinds, [LineKind::NotKept]);
+        assert_eq!(tail.last(2), ["a", "b"]);
     }
 }

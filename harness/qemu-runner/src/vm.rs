@@ -129,10 +129,9 @@ impl Vm {
         if let Some(stdout) = stdout {
             let sender = sender.clone();
             vm.thread("console", move || {
-                let notable = |line| report(&sender, Event::Console(line));
-                if let Err(error) = console::copy(stdout, console_file, &tail, notable) {
-                    report(&sender, Event::Console(ConsoleLine::not_kept(&error)));
-                }
+                console::copy(stdout, console_file, &tail, |line| {
+                    report(&sender, Event::Console(line));
+                });
                 report(&sender, Event::ConsoleEnded);
             })?;
         }
@@ -419,10 +418,7 @@ impl Vm {
         {
             // It can fail only because the group is gone. It is ours: its leader
             // is our child and has not been reaped.
-            drop(rustix::process::kill_process_group(
-                group,
-                rustix::process::Signal::KILL,
-            ));
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
         drop(self.child.wait());
         drop(self.channel.shutdown(std::net::Shutdown::Both));

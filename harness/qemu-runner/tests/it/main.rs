@@ -1,0 +1,5 @@
+//! Virtual machines from the outside, with a stand-in for QEMU.
+
+mod ends;
+mod fake;
+mod survivors;
