@@ -100,8 +100,6 @@ pub(crate) struct ListArguments {
     /// What to list
     #[arg(value_enum)]
     pub(crate) what: Listed,
-    #[command(flatten)]
-    pub(crate) selection: SelectionArguments,
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,

@@ -3,17 +3,16 @@
 use crate::cli::{Global, ListArguments, Listed};
 use crate::error::{Failure, Status};
 use crate::progress::print;
-use crate::run::{load_project, runs_folder, selection};
+use crate::run::{load_project, runs_folder};
 use crate::show::runs;
 
 /// `matrix list kernels|images|checks|runs`.
 pub(crate) fn command(global: &Global, arguments: &ListArguments) -> Result<Status, Failure> {
     let project = load_project(global)?;
-    let selection = selection(&arguments.selection);
     let text = match arguments.what {
-        Listed::Kernels => plan::describe_kernels(&project, &selection)?,
-        Listed::Images => plan::describe_images(&project, &selection)?,
-        Listed::Checks => plan::describe_checks(&project, &selection)?,
+        Listed::Kernels => plan::describe_kernels(&project).to_string(),
+        Listed::Images => plan::describe_images(&project).to_string(),
+        Listed::Checks => plan::describe_checks(&project).to_string(),
         Listed::Runs => {
             let mut text = String::new();
             for folder in runs(&runs_folder(&project.root, arguments.output.as_deref()))? {

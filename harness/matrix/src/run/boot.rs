@@ -5,7 +5,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plan::Kernel;
-use qemu_runner::{Acceleration, Disk, Machine, Qemu, Spawner, Vm, VmEnd};
+use qemu_runner::{
+    Acceleration, BOOT_MODULES, Disk, Machine, Qemu, Spawner, Vm, VmEnd, VmlinuxError,
+};
 use report::{ColumnStatus, Event, KernelColumn};
 use supply::{KernelFiles, Key, Supply};
 use wire::{Begin, FromGuest, ToGuest};
@@ -17,16 +19,12 @@ use super::sink::Sink;
 use crate::cli::AccelerationChoice;
 use crate::programs;
 
-/// Modules a guest needs before it can run a cell; what is built in is passed
-/// over.
-const MODULES: [&str; 6] = [
-    "virtio_pci",
-    "virtio_console",
-    "virtio_rng",
-    "virtio_blk",
-    "squashfs",
-    "overlay",
-];
+/// How long a machine under KVM may take to prove that it works. A boot takes
+/// about a second there; one that crawls takes minutes.
+const PROOF: Duration = Duration::from_secs(15);
+
+/// What is remembered of a machine on which KVM works.
+const WORKS: &str = "works";
 
 /// How long the guest may take to gather its facts, and the like, on a guest as
 /// fast as the host.
@@ -39,10 +37,12 @@ pub(crate) enum BootError {
     Supply(#[from] supply::SupplyError),
     #[error("{0}")]
     Cache(#[from] supply::CacheError),
+    #[error("{path}: {source}", path = path.display())]
+    Kernel { path: PathBuf, source: VmlinuxError },
     #[error("{0}")]
-    Kernel(#[from] qemu_runner::KernelError),
+    Modules(#[from] qemu_runner::ModulesError),
     #[error("{0}")]
-    Modules(#[from] qemu_runner::ModuleError),
+    Initramfs(#[from] qemu_runner::InitramfsError),
     #[error("{0}")]
     Start(#[from] qemu_runner::StartError),
     #[error("{0}")]
@@ -135,20 +135,19 @@ impl<'a> Bootery<'a> {
         let cache = self.supply.cache();
 
         let key = Key::new("boot-kernel-1").with("kernel", &files.digest);
-        let image = files.image.clone();
-        let bootable = cache.build("boot-kernel", &key, |staging| -> Result<(), BootError> {
-            let bytes = fs_err::read(&image)?;
-            let bootable = qemu_runner::bootable(&bytes)?;
-            Ok(fs_err::write(staging, bootable)?)
+        let bootable = cache.build("boot-kernel", &key, |staging| {
+            let bytes = fs_err::read(&files.image)?;
+            let bootable = bootable(bytes)
+                .map_err(|source| BootError::Kernel { path: files.image.clone(), source })?;
+            Ok::<(), BootError>(fs_err::write(staging, bootable)?)
         })?;
 
         let key = Key::new("initramfs-1")
             .with("guest", supply::sha256_hex(programs::GUEST))
             .with("kernel", &files.digest)
-            .with("modules", MODULES.join(" "));
-        let modules = files.modules.clone();
-        let initramfs = cache.build("initramfs", &key, |staging| -> Result<(), BootError> {
-            let plan = qemu_runner::select_modules(modules.as_deref(), &MODULES)?;
+            .with("modules", BOOT_MODULES.join(" "));
+        let initramfs = cache.build("initramfs", &key, |staging| {
+            let plan = qemu_runner::select_modules(files.modules.as_deref(), &BOOT_MODULES)?;
             // The guest falls back where overlay or the random number generator
             // are missing; without a channel or disks there is nothing to run.
             let missing: Vec<String> = plan
@@ -160,10 +159,8 @@ impl<'a> Bootery<'a> {
             if !missing.is_empty() {
                 return Err(BootError::Missing(missing));
             }
-            Ok(fs_err::write(
-                staging,
-                qemu_runner::initramfs(programs::GUEST, &plan)?,
-            )?)
+            let archive = qemu_runner::initramfs(programs::GUEST, &plan)?;
+            Ok(fs_err::write(staging, archive)?)
         })?;
         Ok(Prepared {
             kernel: bootable,
@@ -202,7 +199,12 @@ impl<'a> Bootery<'a> {
             cpus: 1,
             kernel: prepared.kernel.clone(),
             initramfs: prepared.initramfs.clone(),
-            command_line: qemu_runner::command_line(acceleration, &kernel.settings.command_line),
+            command_line: [qemu_runner::base_command_line(acceleration)]
+                .iter()
+                .chain(&kernel.settings.command_line)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
             disks,
             console,
         })
@@ -224,7 +226,7 @@ impl<'a> Bootery<'a> {
             if let Ok(acceleration) = &result {
                 self.sink.tell(Event::RunFacts {
                     qemu: self.qemu()?.version.clone(),
-                    acceleration: acceleration.to_string(),
+                    acceleration: acceleration.name().to_owned(),
                     acceleration_reason: reason,
                 });
             }
@@ -247,10 +249,7 @@ impl<'a> Bootery<'a> {
         if self.options.acceleration == AccelerationChoice::Tcg {
             return Ok((Ok(Acceleration::Tcg), "asked for".to_owned()));
         }
-        let refusal = match qemu_runner::kvm_available() {
-            Err(reason) => Some(reason),
-            Ok(()) => self.proven(kernel, prepared)?,
-        };
+        let refusal = self.refusal(kernel, prepared)?;
         Ok(match (refusal, self.options.acceleration) {
             (None, _) => (Ok(Acceleration::Kvm), "a boot proved it".to_owned()),
             (Some(reason), AccelerationChoice::Kvm) => (Err(reason.clone()), reason),
@@ -258,29 +257,30 @@ impl<'a> Bootery<'a> {
         })
     }
 
-    /// None: KVM works. The answer of an earlier run counts as long as neither
-    /// the host's boot nor QEMU has changed.
-    fn proven(&self, kernel: &Kernel, prepared: &Prepared) -> Result<Option<String>, BootError> {
-        let qemu = self.qemu()?;
-        let key = Key::new("acceleration-1").with("proof", qemu_runner::proof_key(qemu)?);
-        let record = self.supply.cache().build(
-            "acceleration",
-            &key,
-            |staging| -> Result<(), BootError> {
-                self.sink
-                    .note("trying whether KVM works here (once per boot of this machine)");
-                let console = self.folder.join("consoles").join("kvm-proof.log");
-                let machine =
-                    self.machine(kernel, prepared, Acceleration::Kvm, Vec::new(), console)?;
-                let answer = match qemu_runner::prove_kvm(self.spawner, &machine) {
-                    Ok(()) => "works".to_owned(),
-                    Err(reason) => reason,
-                };
-                Ok(fs_err::write(staging, answer)?)
-            },
-        )?;
-        let answer = fs_err::read_to_string(record)?;
-        Ok((answer != "works").then_some(answer))
+    /// Why KVM is not used; none: it works. The answer of an earlier run counts as
+    /// long as neither the host's boot nor QEMU has changed.
+    fn refusal(&self, kernel: &Kernel, prepared: &Prepared) -> Result<Option<String>, BootError> {
+        // Whether the device is there and ours to open can change between two
+        // runs (a group joined, a container's option), so it is not remembered.
+        if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/kvm") {
+            return Ok(Some(format!("/dev/kvm: {error}")));
+        }
+        let answer_key = qemu_runner::kvm_answer_key(self.qemu()?).map_err(|(path, source)| {
+            std::io::Error::new(source.kind(), format!("read {}: {source}", path.display()))
+        })?;
+        let key = Key::new("acceleration-1").with("answer", answer_key);
+        let answer = self.supply.cache().build("acceleration", &key, |staging| {
+            self.sink.note("trying whether KVM works here, once per boot of this machine");
+            let console = self.folder.join("consoles").join("kvm-proof.log");
+            let machine = self.machine(kernel, prepared, Acceleration::Kvm, Vec::new(), console)?;
+            let answer = match qemu_runner::prove_kvm(self.spawner, &machine, PROOF) {
+                Ok(_) => WORKS.to_owned(),
+                Err(refusal) => refusal.to_string(),
+            };
+            Ok::<(), BootError>(fs_err::write(staging, answer)?)
+        })?;
+        let answer = fs_err::read_to_string(answer)?;
+        Ok((answer != WORKS).then_some(answer))
     }
 
     /// Starts the kernel and brings its guest to where cells can be run.
@@ -379,6 +379,16 @@ impl<'a> Bootery<'a> {
             sysctl: kernel.settings.sysctl.clone().into_iter().collect(),
         })
     }
+}
+
+/// What QEMU starts fastest: the uncompressed kernel where it has a PVH entry, the
+/// bzImage as it is otherwise.
+fn bootable(bytes: Vec<u8>) -> Result<Vec<u8>, VmlinuxError> {
+    if bytes.starts_with(b"\x7fELF") {
+        qemu_runner::require_pvh(&bytes)?;
+        return Ok(bytes);
+    }
+    Ok(qemu_runner::vmlinux(&bytes)?.unwrap_or(bytes))
 }
 
 /// `6.1+vsyscall=emulate` → `6.1+vsyscall=emulate-1.log`; what a file name

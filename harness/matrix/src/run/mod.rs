@@ -40,7 +40,7 @@ use slots::Slots;
 /// `matrix run`.
 pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status, Failure> {
     let project = load_project(global)?;
-    let plan = plan::plan(&project, &selection(&arguments.selection))?;
+    let plan = plan::plan(&project, &selection(&arguments.selection)?)?;
     if arguments.dry_run {
         crate::progress::print(&plan::describe_plan(&plan))?;
         return Ok(Status::Done);
@@ -313,10 +313,11 @@ pub(crate) fn runs_folder(project: &Path, output: Option<&Path>) -> PathBuf {
 }
 
 /// What was selected, as the plan takes it.
-pub(crate) fn selection(arguments: &SelectionArguments) -> plan::Selection {
-    plan::Selection {
+fn selection(arguments: &SelectionArguments) -> Result<plan::Selection, Failure> {
+    Ok(plan::Selection {
         kernels: arguments.kernels.clone(),
         images: arguments.images.clone(),
         checks: arguments.checks.clone(),
-    }
+        directory: std::env::current_dir()?,
+    })
 }

@@ -18,6 +18,9 @@ use super::phases::{Phase, Phases, milliseconds};
 /// silence counts as a lockup; on a guest as fast as the host.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a machine may take to power off before it is killed.
+const POWER_OFF: Duration = Duration::from_secs(5);
+
 /// How often a cell is tried again when the machine room, not the cell, failed.
 const TROUBLE_TRIES: u32 = 2;
 
@@ -142,7 +145,8 @@ impl<'a> Session<'a> {
         self.vm_gone(self.boots, reason.clone());
         for task in queue {
             let reason = format!("the kernel did not come up again: {reason}");
-            self.tell_without_facts(task, Outcome::NotRun { reason });
+            let cell = self.cell(&task);
+            self.bootery.sink.tell(Event::CellNotRun { cell, reason });
         }
     }
 
@@ -165,6 +169,7 @@ impl<'a> Session<'a> {
             let limit = limit_of(&task, self.bootery.options.timeout, booted.slowdown);
             match self.attempt(&mut booted, &task, limit) {
                 Ok(result) => {
+                    let survivors = !result.survivors.is_empty();
                     let outcome = verdict::outcome(
                         &result,
                         task.check.stdout.as_deref(),
@@ -180,6 +185,12 @@ impl<'a> Session<'a> {
                     } else {
                         self.tell(task, attempt);
                     }
+                    if survivors {
+                        // The next cell would not be alone in its machine.
+                        let reason = "processes outlived their container".to_owned();
+                        self.vm_gone(booted.boot, reason);
+                        return;
+                    }
                 }
                 Err(end) => {
                     let console = booted.vm.console_tail(40);
@@ -189,7 +200,10 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        booted.vm.power_off();
+        // All results are in: how the machine ends changes none of them.
+        if let Err(end) = booted.vm.power_off(POWER_OFF) {
+            self.vm_gone(booted.boot, format!("while it was powered off: {end}"));
+        }
     }
 
     /// What the end of the machine means for the cell that was running.
@@ -211,6 +225,8 @@ impl<'a> Session<'a> {
             VmEnd::Panic { message, .. } => Outcome::Panic {
                 message: message.clone(),
             },
+            // Neither the guest nor a container may power off or reset the
+            // machine: whatever did took the kernel down.
             VmEnd::Reset { .. } => Outcome::Panic {
                 message: end.to_string(),
             },
