@@ -103,7 +103,9 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Chec
         .and_then(|value| command(&value));
     let stdout = table.value("stdout");
     let stdout = stdout.map(|value| value.parsed(expression));
-    let timeout = table.value("timeout").map(|value| value.parsed(duration));
+    let timeout = table
+        .value("timeout")
+        .map(|value| value.amount("s", duration));
     let default = table.boolean("default").unwrap_or(true);
     let notes = table.string("notes").map(|notes| notes.value);
     table.finish();
