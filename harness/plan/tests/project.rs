@@ -155,10 +155,13 @@ fn the_vsyscall_program_is_foreseen_to_die_without_the_page() {
             )
         })
         .collect();
-    assert_data_eq!(foreseen.join("\n"), str![[r#"
+    assert_data_eq!(
+        foreseen.join("\n"),
+        str![[r#"
 any when vsyscall is none: SIGSEGV
 read when vsyscall is xonly: SIGSEGV
-"#]]);
+"#]]
+    );
 }
 
 #[test]
@@ -168,7 +171,9 @@ fn the_dry_run_says_what_would_be_done() {
         "debian:12,vsyscall",
         "bash,time,sort",
     );
-    assert_data_eq!(plan::describe_plan(&plan), str![[r#"
+    assert_data_eq!(
+        plan::describe_plan(&plan),
+        str![[r#"
 KERNEL                SOURCE                                                                        SETTINGS
 6.1                   debian bookworm + debian-security bookworm-security: linux-image-cloud-amd64  cgroup v2
 6.1+vsyscall=emulate  debian bookworm + debian-security bookworm-security: linux-image-cloud-amd64  cgroup v2, cmdline vsyscall=emulate
@@ -180,7 +185,8 @@ vsyscall   program vsyscall                                                     
 
 3 kernels, 2 images, 3 checks: 9 cells
 
-"#]]);
+"#]]
+    );
 }
 
 #[test]

@@ -225,28 +225,25 @@ fn kernel_selectors_that_match_nothing() {
         kernels(&["6.2,5.x", "4.19+vsyscall=emulate", "5.10+vsyscall=xonly"]).unwrap_err(),
         str![[r#"
 no kernel matches `6.2`
-  hint: did you mean `6.12`? there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
+  hint: did you mean `6.12`?
 no kernel matches `4.19+vsyscall=emulate`
-  hint: did you mean `6.1+vsyscall=emulate`? there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
+  hint: did you mean `6.1+vsyscall=emulate`?
 no kernel matches `5.10+vsyscall=xonly`
-  hint: did you mean `6.1+vsyscall=xonly`? there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
+  hint: did you mean `6.1+vsyscall=xonly`?
+  hint: the kernels there are: `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
 "#]]
     );
     assert_data_eq!(
         kernels(&[">=six", ">8", "1..x", "{3.10", "", "./bzImage"]).unwrap_err(),
         str![[r#"
 no kernel matches `>=six`: `six` is not a kernel version such as 6.1, 6.1.112 or 7.3-rc7
-  hint: there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
 no kernel matches `>8`
-  hint: there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
 no kernel matches `1..x`: `x` is not a kernel version such as 6.1, 6.1.112 or 7.3-rc7
-  hint: there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
 no kernel matches `{3.10`: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
-  hint: did you mean `3.10`? there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
-no kernel matches ``
-  hint: there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
+  hint: did you mean `3.10`?
+an empty kernel selector
 no kernel matches `./bzImage`: /nowhere/./bzImage is not there
-  hint: there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
+  hint: the kernels there are: `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
 "#]]
     );
 }
@@ -344,20 +341,19 @@ fn image_and_check_selectors_that_match_nothing() {
         planned(&["centos7,ubuntu:*", "./root"], &[]).unwrap_err(),
         str![[r#"
 no image matches `centos7`
-  hint: did you mean `centos:7`? there is `centos:6`, `centos:7` and `debian:12`
+  hint: did you mean `centos:7`?
 no image matches `ubuntu:*`
-  hint: there is `centos:6`, `centos:7` and `debian:12`
 no image matches `./root`: /nowhere/./root is not there
-  hint: there is `centos:6`, `centos:7` and `debian:12`
+  hint: the images there are: `centos:6`, `centos:7` and `debian:12`
 "#]]
     );
     assert_data_eq!(
         planned(&["debian:12"], &["bash,ls", "lss"]).unwrap_err(),
         str![[r#"
 no check matches `bash`
-  hint: there is `ls`
 no check matches `lss`
-  hint: did you mean `ls`? there is `ls`
+  hint: did you mean `ls`?
+  hint: the checks there are: `ls`
 "#]]
     );
     let selection = Selection {
@@ -439,15 +435,20 @@ fn nothing_by_default_is_an_error() {
         entry.default = false;
     }
     let error = plan::plan(&project, &Selection::default()).unwrap_err();
-    assert_data_eq!(error.to_string(), str![[r#"
+    assert_data_eq!(
+        error.to_string(),
+        str![[r#"
 no kernel is run by default
-  hint: name some with `--kernels`; there is `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
-"#]]);
+  hint: name some with `--kernels`: `3.10`, `3.10+vsyscall=none`, `6.12`, `6.12-generic`, `6.1`, `6.1+vsyscall=emulate`, `6.1+vsyscall=xonly`, `6.1+small`, `5.10`, `5.10+vsyscall=emulate` and `mine`
+"#]]
+    );
 }
 
 #[test]
 fn listings() {
-    assert_data_eq!(plan::describe_kernels(&project()).to_string(), str![[r#"
+    assert_data_eq!(
+        plan::describe_kernels(&project()).to_string(),
+        str![[r#"
 KERNEL                 DEFAULT  SOURCE                     SETTINGS                                                                                             NOTES
 3.10                            /project/a                 cgroup v1
 3.10+vsyscall=none              /project/a                 cgroup v1, cmdline vsyscall=none
@@ -461,15 +462,21 @@ KERNEL                 DEFAULT  SOURCE                     SETTINGS             
 5.10+vsyscall=emulate           /project/e                 cgroup v2, cmdline vsyscall=emulate
 mine                            /project/../linux/bzImage  cgroup v2
 
-"#]]);
-    assert_data_eq!(plan::describe_images(&project()).to_string(), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        plan::describe_images(&project()).to_string(),
+        str![[r#"
 IMAGE      DEFAULT  SOURCE                 CHECKS            NOTES
 centos:6   yes      /project/centos-6.tar  bash ls (apt)
 centos:7            /project/centos-7.tar  apt bash systemd
 debian:12  yes      /project/debian        ls
 
-"#]]);
-    assert_data_eq!(plan::describe_checks(&project()).to_string(), str![[r#"
+"#]]
+    );
+    assert_data_eq!(
+        plan::describe_checks(&project()).to_string(),
+        str![[r#"
 CHECK    IMAGES              STDOUT     COMMAND         NOTES
 bash     centos:6                       bash
 ls       centos:6 debian:12             ls
@@ -477,5 +484,6 @@ apt      centos:6 centos:7              apt
 bash     centos:7            version 4  bash --version
 systemd  centos:7                       systemd
 
-"#]]);
+"#]]
+    );
 }
