@@ -1,2 +1,7 @@
-//! matrix.
-fn main() {}
+//! `matrix`: does this userland run on that kernel?
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    matrix::main(std::env::args_os())
+}

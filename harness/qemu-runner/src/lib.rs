@@ -1,1 +1,39 @@
-//! QEMU through std::process: command line, initramfs, acceleration, console.
+//! QEMU through `std::process`: command line, initramfs, acceleration, console,
+//! channel, and the life and death of virtual machines.
+//!
+//! What prepares a machine is pure: [`vmlinux`], [`select_modules`] and
+//! [`initramfs`] take bytes or paths and give bytes or paths, and who calls them
+//! keeps the results. What runs one is [`Vm`]: started by a [`Spawner`], it is
+//! talked to over a channel, and each way it can end has its own [`VmEnd`].
+//!
+//! Nothing outlives the program: every QEMU dies with its [`Vm`], and with the
+//! process itself, whatever ends that.
+
+mod bzimage;
+mod compression;
+mod console;
+mod end;
+mod initramfs;
+mod kernel_words;
+mod kvm;
+mod machine;
+mod modinfo;
+mod modules;
+mod spawner;
+mod spin;
+mod stderr;
+mod vm;
+mod vmlinux;
+
+pub use bzimage::{BzImageError, release};
+pub use compression::DecompressError;
+pub use end::{ConsoleLine, LineKind, StartError, VmEnd};
+pub use initramfs::{InitramfsError, initramfs};
+pub use kernel_words::{KernelWord, base_command_line, base_words};
+pub use kvm::{KvmRefusal, kvm_answer_key, prove_kvm};
+pub use machine::{Acceleration, Disk, MAX_DISKS, Machine, Qemu, QemuError};
+pub use modules::{BOOT_MODULES, Module, ModulePlan, ModulesError, select_modules};
+pub use spawner::Spawner;
+pub use spin::host_spin;
+pub use vm::{Ready, Vm};
+pub use vmlinux::{VmlinuxError, require_pvh, vmlinux};

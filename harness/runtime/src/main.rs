@@ -1,2 +1,2 @@
-//! runtime.
+//! The bundled container runtime's command line.
 fn main() {}

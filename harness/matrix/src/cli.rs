@@ -1,0 +1,187 @@
+//! The command line as typed; resolved where it is used, once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Does this userland run on that kernel? Boots a virtual machine per kernel,
+/// runs images in containers inside it, and records what happened.
+#[derive(Debug, Parser)]
+#[command(name = "matrix", version = crate::programs::VERSION, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The project: the folder with kernels.toml [default: the nearest one upwards]
+    #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
+    pub(crate) directory: Option<PathBuf>,
+    /// Where fetched and built things are kept [default: $XDG_CACHE_HOME/matrix]
+    #[arg(long, value_name = "DIR", global = true, env = "MATRIX_CACHE")]
+    pub(crate) cache: Option<PathBuf>,
+    /// More detail on stderr
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Boot the kernels, run the images' checks, record what happened
+    Run(RunArguments),
+    /// What there is: kernels, images, checks, or past runs
+    List(ListArguments),
+    /// Print a recorded run
+    Show(ShowArguments),
+}
+
+/// What to run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SelectionArguments {
+    /// Kernels: names, `6.x`, `6.*`, `>=5.10`, `6.1+vsyscall=emulate`, or a path to a kernel
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) kernels: Vec<String>,
+    /// Images: names, globs (`debian:*`), or a path to a folder or a tar
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) images: Vec<String>,
+    /// Checks: names or globs
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) checks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// Virtual machines at once [default: the number of cores]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) jobs: Option<u16>,
+    /// How the machines run: kvm where a boot proves that it works, else tcg
+    #[arg(long, value_enum, default_value_t = AccelerationChoice::Auto)]
+    pub(crate) accel: AccelerationChoice,
+    /// Time limit of a cell on a guest as fast as the host; stretched by the slowdown measured
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// How long a kernel may take to come up [default: 30s under kvm, 180s under tcg]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) boot_timeout: Option<Duration>,
+    /// Use what is cached and touch no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// This QEMU instead of the one on PATH or from the mirror
+    #[arg(long, value_name = "PATH")]
+    pub(crate) qemu: Option<PathBuf>,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the plan and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print events as JSON lines on stdout instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `--accel`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccelerationChoice {
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArguments {
+    /// What to list
+    #[arg(value_enum)]
+    pub(crate) what: Listed,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listed {
+    Kernels,
+    Images,
+    Checks,
+    Runs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    /// A run's name or folder [default: the newest]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Markdown,
+    Json,
+}
+
+/// `500ms`, `20s`, `5m`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let wrong = || format!("`{text}` is no time\nhint: write `500ms`, `20s`, `5m` or `1h`");
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    match number.checked_mul(milliseconds) {
+        Some(0) | None => Err(wrong()),
+        Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_a_unit_and_are_not_zero() {
+        assert_eq!(duration("20s"), Ok(Duration::from_secs(20)));
+        assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1500)));
+        for wrong in [
+            "",
+            "20",
+            "s",
+            "0s",
+            "1.5s",
+            "-1s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The programs that run inside the virtual machine, as bytes in this one.
+
+/// PID 1.
+pub(crate) const GUEST: &[u8] = include_bytes!(env!("MATRIX_GUEST"));
+
+/// The bundled container runtime.
+pub(crate) const RUNTIME: &[u8] = include_bytes!(env!("MATRIX_RUNTIME"));
+
+/// The image `vsyscall`'s one program.
+pub(crate) const VSYSCALL: &[u8] = include_bytes!(env!("MATRIX_VSYSCALL"));
+
+/// This program's version with the commit it was built from.
+pub(crate) const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("MATRIX_COMMIT"), ")");

@@ -1,0 +1,129 @@
+//! What people see: progress on stderr, the result on stdout.
+//!
+//! A terminal gets bars, a pipe or a CI log plain lines, `--json` the events as
+//! they are. All three are fed by the one stream of events.
+
+mod bars;
+mod lines;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use report::{Event, Run};
+
+use crate::error::Failure;
+use bars::Bars;
+use lines::Lines;
+
+/// How a run is shown while it goes on.
+#[derive(Debug)]
+pub(crate) struct Display {
+    kind: Kind,
+    json: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Bars(Box<Bars>),
+    Lines(Lines),
+    Quiet,
+}
+
+impl Display {
+    /// Bars where a person watches, plain lines elsewhere; with `--json` the
+    /// events on stdout and nothing on stderr.
+    pub(crate) fn choose(json: bool, verbose: u8, run: &Run) -> Self {
+        let watched = io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+        let kind = match (json, watched) {
+            (true, _) => Kind::Quiet,
+            (false, true) => Kind::Bars(Box::new(Bars::new(run))),
+            (false, false) => Kind::Lines(Lines::new(verbose)),
+        };
+        Display { kind, json }
+    }
+
+    /// Shows one event; `run` is the record with it applied.
+    pub(crate) fn show(&mut self, event: &Event, run: &Run) {
+        if self.json {
+            match serde_json::to_string(event) {
+                Ok(line) => write_stdout(&format!("{line}\n")),
+                Err(error) => write_stderr(&format!("an event could not be written: {error}\n")),
+            }
+        }
+        match &mut self.kind {
+            Kind::Bars(bars) => bars.show(event, run),
+            Kind::Lines(lines) => lines.show(event),
+            Kind::Quiet => {}
+        }
+    }
+
+    /// Takes the bars off the screen.
+    pub(crate) fn close(&mut self) {
+        if let Kind::Bars(bars) = &mut self.kind {
+            bars.close();
+        }
+    }
+
+    /// Prints the result.
+    pub(crate) fn finish(mut self, run: &Run, folder: &Path) -> Result<(), Failure> {
+        self.close();
+        if !self.json {
+            print(&terminal_text(run))?;
+        }
+        write_stderr(&format!("recorded in {}\n", folder.display()));
+        Ok(())
+    }
+}
+
+/// The table as this terminal can show it.
+pub(crate) fn terminal_text(run: &Run) -> String {
+    let stdout = io::stdout();
+    let terminal = stdout.is_terminal();
+    // A pipe has no width: one wide table, for grep and less -S.
+    let width = if terminal {
+        rustix::termios::tcgetwinsize(&stdout)
+            .ok()
+            .map(|size| usize::from(size.ws_col))
+    } else {
+        None
+    };
+    let colour = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    report::text(run, width.filter(|width| *width > 0), colour)
+}
+
+/// Prints a result to stdout. A reader that has seen enough (`| head`) is no
+/// error.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// Tells why the program ends without having done what it was asked.
+pub(crate) fn print_failure(failure: &Failure) {
+    let text = failure.to_string();
+    // The plan's diagnostics bring their own headline.
+    if matches!(failure, Failure::Plan(_)) {
+        write_stderr(&format!("{}\n", text.trim_end()));
+    } else {
+        write_stderr(&format!("error: {text}\n"));
+    }
+}
+
+fn write_stdout(text: &str) {
+    let mut stdout = io::stdout().lock();
+    // A closed reader of --json must not end a run whose record goes on.
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
+fn write_stderr(text: &str) {
+    // Nobody is left to tell when stderr is gone.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

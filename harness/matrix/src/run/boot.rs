@@ -1,0 +1,392 @@
+//! From a kernel's files to a guest that waits for cells.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use plan::Kernel;
+use qemu_runner::{Acceleration, Disk, Machine, Qemu, Spawner, Vm, VmEnd};
+use report::{ColumnStatus, Event, KernelColumn};
+use supply::{KernelFiles, Key, Supply};
+use wire::{Begin, FromGuest, ToGuest};
+
+use super::options::Options;
+use super::phases::milliseconds;
+use super::record;
+use super::sink::Sink;
+use crate::cli::AccelerationChoice;
+use crate::programs;
+
+/// Modules a guest needs before it can run a cell; what is built in is passed
+/// over.
+const MODULES: [&str; 6] = [
+    "virtio_pci",
+    "virtio_console",
+    "virtio_rng",
+    "virtio_blk",
+    "squashfs",
+    "overlay",
+];
+
+/// How long the guest may take to gather its facts, and the like, on a guest as
+/// fast as the host.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// Why a kernel gives no column.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BootError {
+    #[error("{0}")]
+    Supply(#[from] supply::SupplyError),
+    #[error("{0}")]
+    Cache(#[from] supply::CacheError),
+    #[error("{0}")]
+    Kernel(#[from] qemu_runner::KernelError),
+    #[error("{0}")]
+    Modules(#[from] qemu_runner::ModuleError),
+    #[error("{0}")]
+    Start(#[from] qemu_runner::StartError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    End(VmEnd),
+    #[error("the guest answered {got} where {wanted} was due")]
+    OutOfTurn { wanted: &'static str, got: String },
+    #[error("acceleration by KVM was asked for and does not work here: {0}\nhint: --accel tcg")]
+    NoKvm(String),
+    #[error("the kernel lacks what the guest needs at the least: {}", .0.join(", "))]
+    Missing(Vec<String>),
+}
+
+impl From<VmEnd> for BootError {
+    fn from(end: VmEnd) -> Self {
+        BootError::End(end)
+    }
+}
+
+impl BootError {
+    /// Another try could end otherwise: the machine room's trouble, not the
+    /// kernel's word.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            BootError::End(VmEnd::QemuExited { .. } | VmEnd::Channel { .. } | VmEnd::Silent { .. })
+        )
+    }
+}
+
+/// A kernel ready to be started any number of times.
+#[derive(Clone, Debug)]
+pub(crate) struct Prepared {
+    kernel: PathBuf,
+    initramfs: PathBuf,
+    files: KernelFiles,
+}
+
+/// What all boots of a run share.
+#[derive(Debug)]
+pub(crate) struct Bootery<'a> {
+    pub(crate) supply: &'a Supply,
+    pub(crate) spawner: &'a Spawner,
+    pub(crate) options: &'a Options,
+    pub(crate) sink: &'a Sink,
+    /// The run's folder, for consoles.
+    pub(crate) folder: &'a Path,
+    qemu: OnceLock<Qemu>,
+    acceleration: Mutex<Option<Result<Acceleration, String>>>,
+    host_spin: OnceLock<u64>,
+}
+
+/// A guest that waits for cells.
+#[derive(Debug)]
+pub(crate) struct Booted {
+    pub(crate) vm: Vm,
+    pub(crate) facts: wire::Facts,
+    /// How many times slower than the host it computes, at least 1.
+    pub(crate) slowdown: f64,
+    /// From 1.
+    pub(crate) boot: u32,
+}
+
+impl<'a> Bootery<'a> {
+    pub(crate) fn new(
+        supply: &'a Supply,
+        spawner: &'a Spawner,
+        options: &'a Options,
+        sink: &'a Sink,
+        folder: &'a Path,
+    ) -> Self {
+        Bootery {
+            supply,
+            spawner,
+            options,
+            sink,
+            folder,
+            qemu: OnceLock::new(),
+            acceleration: Mutex::default(),
+            host_spin: OnceLock::new(),
+        }
+    }
+
+    /// Fetches the kernel, extracts what QEMU starts fastest, and packs the
+    /// modules it needs into an initramfs; each once per content, kept in the
+    /// cache.
+    pub(crate) fn prepare(&self, kernel: &Kernel) -> Result<Prepared, BootError> {
+        let files = self.supply.kernel(&kernel.sources)?;
+        let cache = self.supply.cache();
+
+        let key = Key::new("boot-kernel-1").with("kernel", &files.digest);
+        let image = files.image.clone();
+        let bootable = cache.build("boot-kernel", &key, |staging| -> Result<(), BootError> {
+            let bytes = fs_err::read(&image)?;
+            let bootable = qemu_runner::bootable(&bytes)?;
+            Ok(fs_err::write(staging, bootable)?)
+        })?;
+
+        let key = Key::new("initramfs-1")
+            .with("guest", supply::sha256_hex(programs::GUEST))
+            .with("kernel", &files.digest)
+            .with("modules", MODULES.join(" "));
+        let modules = files.modules.clone();
+        let initramfs = cache.build("initramfs", &key, |staging| -> Result<(), BootError> {
+            let plan = qemu_runner::select_modules(modules.as_deref(), &MODULES)?;
+            // The guest falls back where overlay or the random number generator
+            // are missing; without a channel or disks there is nothing to run.
+            let missing: Vec<String> = plan
+                .missing
+                .iter()
+                .filter(|name| !matches!(name.as_str(), "overlay" | "virtio_rng"))
+                .map(|name| format!("{name} is neither built in nor a module"))
+                .collect();
+            if !missing.is_empty() {
+                return Err(BootError::Missing(missing));
+            }
+            Ok(fs_err::write(
+                staging,
+                qemu_runner::initramfs(programs::GUEST, &plan)?,
+            )?)
+        })?;
+        Ok(Prepared {
+            kernel: bootable,
+            initramfs,
+            files,
+        })
+    }
+
+    fn qemu(&self) -> Result<&Qemu, BootError> {
+        if let Some(qemu) = self.qemu.get() {
+            return Ok(qemu);
+        }
+        let tool = self.supply.qemu()?;
+        let qemu = Qemu {
+            program: tool.program.clone(),
+            prefix_arguments: tool.prefix_arguments.clone(),
+            environment: tool.environment.clone(),
+            version: tool.version.clone(),
+        };
+        Ok(self.qemu.get_or_init(|| qemu))
+    }
+
+    fn machine(
+        &self,
+        kernel: &Kernel,
+        prepared: &Prepared,
+        acceleration: Acceleration,
+        disks: Vec<Disk>,
+        console: PathBuf,
+    ) -> Result<Machine, BootError> {
+        Ok(Machine {
+            qemu: self.qemu()?.clone(),
+            acceleration,
+            cpu: kernel.settings.cpu.clone(),
+            memory: kernel.settings.memory,
+            cpus: 1,
+            kernel: prepared.kernel.clone(),
+            initramfs: prepared.initramfs.clone(),
+            command_line: qemu_runner::command_line(acceleration, &kernel.settings.command_line),
+            disks,
+            console,
+        })
+    }
+
+    /// KVM or TCG: as asked for, or by a boot that proves it, once per run and
+    /// remembered per boot of the host.
+    fn acceleration(
+        &self,
+        kernel: &Kernel,
+        prepared: &Prepared,
+    ) -> Result<Acceleration, BootError> {
+        let mut settled = self
+            .acceleration
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if settled.is_none() {
+            let (result, reason) = self.settle_acceleration(kernel, prepared)?;
+            if let Ok(acceleration) = &result {
+                self.sink.tell(Event::RunFacts {
+                    qemu: self.qemu()?.version.clone(),
+                    acceleration: acceleration.to_string(),
+                    acceleration_reason: reason,
+                });
+            }
+            *settled = Some(result);
+        }
+        match settled.as_ref() {
+            Some(Ok(acceleration)) => Ok(*acceleration),
+            Some(Err(reason)) => Err(BootError::NoKvm(reason.clone())),
+            None => unreachable!("settled above"),
+        }
+    }
+
+    /// The outer error is trouble on the way, tried again by the next kernel;
+    /// the inner one is KVM asked for by name and refused.
+    fn settle_acceleration(
+        &self,
+        kernel: &Kernel,
+        prepared: &Prepared,
+    ) -> Result<(Result<Acceleration, String>, String), BootError> {
+        if self.options.acceleration == AccelerationChoice::Tcg {
+            return Ok((Ok(Acceleration::Tcg), "asked for".to_owned()));
+        }
+        let refusal = match qemu_runner::kvm_available() {
+            Err(reason) => Some(reason),
+            Ok(()) => self.proven(kernel, prepared)?,
+        };
+        Ok(match (refusal, self.options.acceleration) {
+            (None, _) => (Ok(Acceleration::Kvm), "a boot proved it".to_owned()),
+            (Some(reason), AccelerationChoice::Kvm) => (Err(reason.clone()), reason),
+            (Some(reason), _) => (Ok(Acceleration::Tcg), reason),
+        })
+    }
+
+    /// None: KVM works. The answer of an earlier run counts as long as neither
+    /// the host's boot nor QEMU has changed.
+    fn proven(&self, kernel: &Kernel, prepared: &Prepared) -> Result<Option<String>, BootError> {
+        let qemu = self.qemu()?;
+        let key = Key::new("acceleration-1").with("proof", qemu_runner::proof_key(qemu)?);
+        let record = self.supply.cache().build(
+            "acceleration",
+            &key,
+            |staging| -> Result<(), BootError> {
+                self.sink
+                    .note("trying whether KVM works here (once per boot of this machine)");
+                let console = self.folder.join("consoles").join("kvm-proof.log");
+                let machine =
+                    self.machine(kernel, prepared, Acceleration::Kvm, Vec::new(), console)?;
+                let answer = match qemu_runner::prove_kvm(self.spawner, &machine) {
+                    Ok(()) => "works".to_owned(),
+                    Err(reason) => reason,
+                };
+                Ok(fs_err::write(staging, answer)?)
+            },
+        )?;
+        let answer = fs_err::read_to_string(record)?;
+        Ok((answer != "works").then_some(answer))
+    }
+
+    /// Starts the kernel and brings its guest to where cells can be run.
+    pub(crate) fn boot(
+        &self,
+        kernel: &Kernel,
+        prepared: &Prepared,
+        disks: Vec<Disk>,
+        boot: u32,
+    ) -> Result<Booted, BootError> {
+        let acceleration = self.acceleration(kernel, prepared)?;
+        let console = self
+            .folder
+            .join("consoles")
+            .join(console_name(&kernel.id, boot));
+        let machine = self.machine(kernel, prepared, acceleration, disks, console.clone())?;
+        self.sink.tell(Event::VmStarting {
+            kernel: kernel.id.clone(),
+            boot,
+        });
+
+        let mut vm = Vm::start(self.spawner, &machine)?;
+        let ready = vm.ready(self.options.boot_timeout(acceleration))?;
+        let host_spin = *self.host_spin.get_or_init(qemu_runner::host_spin);
+        // Both are fixed amounts of work, measured; the ratio is bounded, so that
+        // one scheduling hiccup cannot make a time limit an hour.
+        let slowdown = (ready.spin as f64 / host_spin.max(1) as f64).clamp(1.0, 40.0);
+
+        vm.send(&ToGuest::Begin(self.begin(kernel)?))?;
+        let (facts, boot_log) = match vm.receive(ANSWER.mul_f64(slowdown))? {
+            FromGuest::Facts { facts, boot_log } => (*facts, boot_log),
+            other => {
+                return Err(BootError::OutOfTurn {
+                    wanted: "Facts",
+                    got: format!("{other:?}"),
+                });
+            }
+        };
+        let log: String = boot_log
+            .iter()
+            .map(|line| {
+                let (seconds, micros) = (line.time / 1_000_000, line.time % 1_000_000);
+                format!("<{}>[{seconds:5}.{micros:06}] {}\n", line.level, line.text)
+            })
+            .collect();
+        fs_err::write(console.with_extension("kmsg.log"), log)?;
+        vm.send(&ToGuest::Put {
+            path: wire::RUNTIME_PATH.to_owned(),
+            mode: 0o755,
+            content: programs::RUNTIME.to_vec(),
+        })?;
+
+        self.sink.tell(Event::VmReady {
+            kernel: kernel.id.clone(),
+            boot,
+            boot_ms: milliseconds(ready.boot),
+            column: Box::new(KernelColumn {
+                status: ColumnStatus::Ran,
+                release: Some(facts.release.clone()),
+                package: prepared.files.package.clone(),
+                command_line: Some(facts.command_line.clone()),
+                facts: Some(facts.clone()),
+                slowdown_permille: Some((slowdown * 1000.0) as u64),
+                ..record::column(kernel)
+            }),
+        });
+        Ok(Booted {
+            vm,
+            facts,
+            slowdown,
+            boot,
+        })
+    }
+
+    fn begin(&self, kernel: &Kernel) -> Result<Begin, BootError> {
+        let mut entropy = vec![0; 64];
+        let mut filled = 0;
+        while filled < entropy.len() {
+            filled += rustix::rand::getrandom(
+                &mut entropy[filled..],
+                rustix::rand::GetRandomFlags::empty(),
+            )
+            .map_err(std::io::Error::from)?;
+        }
+        let clock = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(Begin {
+            clock: u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX),
+            entropy,
+            cgroup: match kernel.settings.cgroup {
+                plan::Cgroup::V1 => wire::Cgroup::V1,
+                plan::Cgroup::V2 => wire::Cgroup::V2,
+                plan::Cgroup::Hybrid => wire::Cgroup::Hybrid,
+            },
+            sysctl: kernel.settings.sysctl.clone().into_iter().collect(),
+        })
+    }
+}
+
+/// `6.1+vsyscall=emulate` → `6.1+vsyscall=emulate-1.log`; what a file name
+/// cannot hold is replaced.
+fn console_name(kernel: &str, boot: u32) -> String {
+    let safe: String = kernel
+        .chars()
+        .map(|c| if c == '/' || c.is_control() { '_' } else { c })
+        .collect();
+    format!("{}-{boot}.log", safe.trim_start_matches('.'))
+}

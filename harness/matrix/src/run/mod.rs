@@ -1,0 +1,322 @@
+//! `matrix run`: from the plan to the record.
+//!
+//! One thread records and shows events; the work is done by others: one per
+//! image that builds it, one per kernel that prepares it, waits for its images,
+//! takes a slot, boots and runs its cells. When all are through, what timed out
+//! or fell silent beside others is run once more with the host to itself, and
+//! only then counts.
+
+mod boot;
+mod images;
+mod options;
+mod phases;
+mod record;
+mod session;
+mod sink;
+mod slots;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::thread;
+
+use jiff::Timestamp;
+use plan::{Kernel, Plan};
+use qemu_runner::{Disk, Spawner};
+use report::{Event, Recorder, Run};
+use supply::Supply;
+
+use crate::cli::{Global, RunArguments, SelectionArguments};
+use crate::error::{Failure, Status};
+use crate::progress::{Display, Output};
+use boot::{Bootery, Prepared};
+use images::Images;
+use options::Options;
+use phases::{Phase, Phases};
+use session::{Mode, Session, Task};
+use sink::{Fetches, Message, Sink};
+use slots::Slots;
+
+/// `matrix run`.
+pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status, Failure> {
+    let project = load_project(global)?;
+    let plan = plan::plan(&project, &selection(&arguments.selection))?;
+    if arguments.dry_run {
+        crate::progress::print(&plan::describe_plan(&plan))?;
+        return Ok(Status::Done);
+    }
+    let options = Options::resolve(&arguments);
+    let started = Timestamp::now();
+    let id = record::run_id(started);
+    let folder = runs_folder(&project.root, arguments.output.as_deref()).join(&id);
+    fs_err::create_dir_all(folder.join("consoles"))?;
+
+    let (sink, messages) = Sink::new();
+    watch_signals(sink.clone())?;
+    let phases = Arc::new(Phases::begin());
+    let supply = Supply::new(supply::Options {
+        cache_root: global.cache.clone(),
+        offline: options.offline,
+        qemu: options.qemu.clone(),
+        progress: Arc::new(Fetches::new(sink.clone(), Arc::clone(&phases))),
+    })?;
+    let spawner = Spawner::new().map_err(Failure::Spawner)?;
+
+    let planned = record::planned(&plan, &options, id, started);
+    let display = Display::choose(arguments.json, global.verbose, &planned);
+    let recorder = Recorder::create(&folder)?;
+
+    sink.tell(Event::RunStarted {
+        run: Box::new(planned),
+    });
+    thread::scope(|scope| {
+        let worker = Worker {
+            plan: &plan,
+            options: &options,
+            supply: &supply,
+            spawner: &spawner,
+            sink: sink.clone(),
+            phases: &phases,
+            folder: &folder,
+        };
+        scope.spawn(move || {
+            worker.work();
+            worker.sink.send(Message::Done);
+        });
+        // When recording fails, nothing more is worth doing: the process ends,
+        // and its machines with it.
+        follow(&messages, recorder, display, &phases, &folder)
+    })
+}
+
+/// Reads events until the work is done, or a signal ends it.
+fn follow(
+    messages: &Receiver<Message>,
+    mut recorder: Recorder,
+    mut display: Display,
+    phases: &Phases,
+    folder: &Path,
+) -> Result<Status, Failure> {
+    let mut signal = None;
+    loop {
+        let event = match messages.recv() {
+            Ok(Message::Event(event)) => *event,
+            Ok(Message::Signal(number)) => {
+                signal = Some(number);
+                Event::RunFinished {
+                    timings: phases.timings(),
+                    interrupted: Some(format!("ended by signal {number}")),
+                }
+            }
+            // The senders are gone only after Done.
+            Ok(Message::Done) | Err(_) => Event::RunFinished {
+                timings: phases.timings(),
+                interrupted: None,
+            },
+        };
+        let last = matches!(event, Event::RunFinished { .. });
+        if let Err(error) = recorder.record(&event) {
+            display.close();
+            crate::progress::print_failure(&error.into());
+            std::process::exit(3);
+        }
+        display.show(&event, recorder.run());
+        if last {
+            break;
+        }
+    }
+    let run = recorder.finish()?;
+    display.finish(&run, folder)?;
+    if let Some(number) = signal {
+        // Threads may be deep in a download or a wait; nothing they hold outlives
+        // the process: machines die with it, the cache is made of renames.
+        std::process::exit(128 + i32::from(number));
+    }
+    Ok(status(&run))
+}
+
+fn status(run: &Run) -> Status {
+    match run.counts().exit_code() {
+        0 => Status::Done,
+        1 => Status::Unexpected,
+        _ => Status::Incomplete,
+    }
+}
+
+/// Everything the working threads share.
+#[derive(Debug)]
+struct Worker<'a> {
+    plan: &'a Plan,
+    options: &'a Options,
+    supply: &'a Supply,
+    spawner: &'a Spawner,
+    sink: Sink,
+    phases: &'a Phases,
+    folder: &'a Path,
+}
+
+impl Worker<'_> {
+    fn work(&self) {
+        let images = Images::default();
+        let bootery = Bootery::new(
+            self.supply,
+            self.spawner,
+            self.options,
+            &self.sink,
+            self.folder,
+        );
+        let machines = Slots::new(self.options.jobs);
+        // Unpacking and building are bound by the processor, not by machines.
+        let builders = Slots::new(
+            thread::available_parallelism()
+                .map_or(1, usize::from)
+                .max(2),
+        );
+
+        let doubtful: Vec<(&Kernel, Prepared, Vec<Disk>, u32, Vec<Task<'_>>)> =
+            thread::scope(|scope| {
+                for image in &self.plan.images {
+                    let (images, builders) = (&images, &builders);
+                    scope.spawn(move || {
+                        let _slot = builders.take();
+                        images.build(image, self.supply, &self.sink, self.phases);
+                    });
+                }
+                let kernels: Vec<_> = self
+                    .plan
+                    .kernels
+                    .iter()
+                    .map(|kernel| {
+                        let (images, bootery, machines) = (&images, &bootery, &machines);
+                        scope.spawn(move || self.kernel(kernel, images, bootery, machines))
+                    })
+                    .collect();
+                kernels
+                    .into_iter()
+                    .filter_map(|thread| match thread.join() {
+                        Ok(doubtful) => doubtful,
+                        Err(panic) => std::panic::resume_unwind(panic),
+                    })
+                    .collect()
+            });
+
+        // Nothing else runs now: no download, no build, no other machine.
+        for (kernel, prepared, disks, boots, tasks) in doubtful {
+            self.sink.note(format!(
+                "{}: {} to confirm with the machine to itself",
+                kernel.id,
+                count(tasks.len(), "cell")
+            ));
+            let mut session = Session::new(&bootery, self.phases, kernel, &prepared, disks);
+            session.mode = Mode::Alone;
+            session.boots = boots;
+            session.run(tasks);
+        }
+    }
+
+    /// One kernel from its source to its last cell. Gives back what must be
+    /// confirmed.
+    fn kernel<'p>(
+        &'p self,
+        kernel: &'p Kernel,
+        images: &Images,
+        bootery: &Bootery<'_>,
+        machines: &Slots,
+    ) -> Option<(&'p Kernel, Prepared, Vec<Disk>, u32, Vec<Task<'p>>)> {
+        let prepared = {
+            let _phase = self.phases.enter(Phase::Build);
+            bootery.prepare(kernel)
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let reason = error.to_string();
+                self.sink.tell(Event::KernelUnavailable {
+                    kernel: kernel.id.clone(),
+                    reason,
+                });
+                return None;
+            }
+        };
+        let mut disks = Vec::new();
+        let mut tasks = Vec::new();
+        for (index, image) in self.plan.images.iter().enumerate() {
+            // One that cannot be had has been told, and its cells stay not run.
+            let Some(disk) = images.wait(&image.name) else {
+                continue;
+            };
+            let serial = format!("image{index}");
+            disks.push(Disk {
+                path: disk.path,
+                serial: serial.clone(),
+            });
+            tasks.extend(
+                image
+                    .checks
+                    .iter()
+                    .map(|check| Task::new(image, check, serial.clone())),
+            );
+        }
+        if tasks.is_empty() {
+            return None;
+        }
+        let _slot = machines.take();
+        let mut session = Session::new(bootery, self.phases, kernel, &prepared, disks.clone());
+        let doubtful = session.run(tasks);
+        let boots = session.boots;
+        self.sink.tell(Event::KernelFinished {
+            kernel: kernel.id.clone(),
+        });
+        (!doubtful.is_empty()).then_some((kernel, prepared, disks, boots, doubtful))
+    }
+}
+
+/// `1 cell`, `2 cells`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// SIGINT, SIGTERM and SIGHUP end the run with its record closed; a second one
+/// ends the program at once.
+fn watch_signals(sink: Sink) -> Result<(), Failure> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let mut asked = false;
+            for signal in &mut signals {
+                if asked {
+                    std::process::exit(128 + signal);
+                }
+                asked = true;
+                sink.send(Message::Signal(u8::try_from(signal).unwrap_or(u8::MAX)));
+            }
+        })?;
+    Ok(())
+}
+
+/// The project a command works on.
+pub(crate) fn load_project(global: &Global) -> Result<plan::Project, Failure> {
+    let root = match &global.directory {
+        Some(directory) => directory.clone(),
+        None => plan::find_project(&std::env::current_dir()?)?,
+    };
+    Ok(plan::load(&root)?)
+}
+
+/// Where runs are kept.
+pub(crate) fn runs_folder(project: &Path, output: Option<&Path>) -> PathBuf {
+    output
+        .map_or_else(|| project.join("results"), Path::to_owned)
+        .join("runs")
+}
+
+/// What was selected, as the plan takes it.
+pub(crate) fn selection(arguments: &SelectionArguments) -> plan::Selection {
+    plan::Selection {
+        kernels: arguments.kernels.clone(),
+        images: arguments.images.clone(),
+        checks: arguments.checks.clone(),
+    }
+}

@@ -1,0 +1,68 @@
+//! `run`'s arguments, resolved once: nothing deeper sees a default unfilled.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qemu_runner::Acceleration;
+
+use crate::cli::{AccelerationChoice, RunArguments};
+
+/// How a run is carried out.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Machines at once.
+    pub(crate) jobs: usize,
+    /// What was asked for; `Auto` is settled by the first boot.
+    pub(crate) acceleration: AccelerationChoice,
+    /// A cell's limit on a guest as fast as the host.
+    pub(crate) timeout: Duration,
+    /// A boot's limit, where one was given.
+    boot_timeout: Option<Duration>,
+    /// Touch no network.
+    pub(crate) offline: bool,
+    /// The QEMU asked for.
+    pub(crate) qemu: Option<PathBuf>,
+}
+
+impl Options {
+    pub(crate) fn resolve(arguments: &RunArguments) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Options {
+            jobs: arguments.jobs.map_or(cores, usize::from),
+            acceleration: arguments.accel,
+            timeout: arguments.timeout,
+            boot_timeout: arguments.boot_timeout,
+            offline: arguments.offline,
+            qemu: arguments.qemu.clone(),
+        }
+    }
+
+    /// How long a kernel may take to come up. Emulated old kernels calibrate
+    /// their delay loop for a minute; a machine that works does not need a
+    /// tenth of it.
+    pub(crate) fn boot_timeout(&self, acceleration: Acceleration) -> Duration {
+        self.boot_timeout.unwrap_or(match acceleration {
+            Acceleration::Kvm => Duration::from_secs(30),
+            Acceleration::Tcg => Duration::from_secs(180),
+        })
+    }
+
+    /// What results.json says of how containers were run.
+    pub(crate) fn recorded(&self) -> BTreeMap<String, String> {
+        BTreeMap::from(
+            [
+                ("capabilities", "docker's 14".to_owned()),
+                ("seccomp", "none".to_owned()),
+                ("network", "none".to_owned()),
+                ("timeout_ms", self.timeout.as_millis().to_string()),
+                ("output_limit", OUTPUT_LIMIT.to_string()),
+                ("jobs", self.jobs.to_string()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        )
+    }
+}
+
+/// Bytes kept of each of a cell's stdout and stderr.
+pub(crate) const OUTPUT_LIMIT: u64 = 64 << 10;

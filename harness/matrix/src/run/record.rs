@@ -1,0 +1,148 @@
+//! From the plan to the record: the run as it stands before anything has run.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use plan::{Image, Kernel, Plan};
+use report::{Cell, CheckRow, ColumnStatus, ImageRow, KernelColumn, Run, RunHead, SCHEMA};
+use supply::ImageDisk;
+use verdict::{Outcome, Verdict};
+
+use super::options::Options;
+use crate::programs::VERSION;
+
+/// The name of the one runtime there is yet.
+pub(crate) const RUNTIME: &str = "bundled";
+
+/// The run with every planned cell as not run.
+pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Timestamp) -> Run {
+    let mut cells = Vec::new();
+    for kernel in &plan.kernels {
+        for image in &plan.images {
+            for check in &image.checks {
+                cells.push(Cell {
+                    kernel: kernel.id.clone(),
+                    image: image.name.clone(),
+                    check: check.name.clone(),
+                    runtime: RUNTIME.to_owned(),
+                    outcome: Outcome::NotRun {
+                        reason: "its turn has not come".to_owned(),
+                    },
+                    expected: None,
+                    because: None,
+                    verdict: Verdict::NotRun,
+                    attempts: Vec::new(),
+                    cause: None,
+                    duration_ms: None,
+                });
+            }
+        }
+    }
+    Run {
+        schema: SCHEMA,
+        run: RunHead {
+            id,
+            started: seconds(started),
+            finished: None,
+            interrupted: None,
+            matrix: VERSION.to_owned(),
+            qemu: None,
+            acceleration: None,
+            acceleration_reason: None,
+            host: host(),
+            settings: options.recorded(),
+            timings: BTreeMap::new(),
+        },
+        kernels: plan.kernels.iter().map(column).collect(),
+        images: plan
+            .images
+            .iter()
+            .map(|image| image_row(image, None))
+            .collect(),
+        cells,
+    }
+}
+
+/// RFC 3339 in UTC, to the second.
+pub(crate) fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The name of a run's folder: sorts by time; the process id keeps two runs
+/// that begin in one second apart.
+pub(crate) fn run_id(started: Timestamp) -> String {
+    format!(
+        "{}-{:x}",
+        started.strftime("%Y-%m-%dT%H-%M-%SZ"),
+        std::process::id()
+    )
+}
+
+/// A column of which nothing is known yet.
+pub(crate) fn column(kernel: &Kernel) -> KernelColumn {
+    let settings = &kernel.settings;
+    let mut recorded = BTreeMap::from([
+        ("cpu".to_owned(), settings.cpu.clone()),
+        ("memory_mib".to_owned(), settings.memory.to_string()),
+        ("cgroup".to_owned(), settings.cgroup.to_string()),
+    ]);
+    for (name, value) in &settings.sysctl {
+        recorded.insert(format!("sysctl.{name}"), value.clone());
+    }
+    KernelColumn {
+        id: kernel.id.clone(),
+        status: ColumnStatus::Pending,
+        reason: None,
+        optional: kernel.optional,
+        release: None,
+        package: BTreeMap::new(),
+        command_line: None,
+        settings: recorded,
+        facts: None,
+        boots_ms: Vec::new(),
+        slowdown_permille: None,
+        notes: kernel.notes.clone(),
+    }
+}
+
+/// An image's rows, with its digest once it is built.
+pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
+    ImageRow {
+        id: image.name.clone(),
+        digest: disk.map(|disk| disk.digest.clone()),
+        source: disk.map(|disk| disk.source.clone()).unwrap_or_default(),
+        reason: None,
+        checks: image
+            .checks
+            .iter()
+            .map(|check| CheckRow {
+                name: check.name.clone(),
+                command: check.command.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// The machine this runs on; what cannot be read is left out.
+fn host() -> BTreeMap<String, String> {
+    let mut host = BTreeMap::new();
+    let system = rustix::system::uname();
+    host.insert(
+        "kernel".to_owned(),
+        system.release().to_string_lossy().into_owned(),
+    );
+    if let Ok(cores) = std::thread::available_parallelism() {
+        host.insert("cores".to_owned(), cores.to_string());
+    }
+    if let Ok(text) = fs_err::read_to_string("/proc/cpuinfo")
+        && let Some(model) = text
+            .lines()
+            .find_map(|line| line.strip_prefix("model name"))
+    {
+        host.insert(
+            "cpu".to_owned(),
+            model.trim_start_matches([' ', '\t', ':']).to_owned(),
+        );
+    }
+    host
+}

@@ -1,0 +1,363 @@
+//! A kernel's cells, one after the other in one machine, and in a new one after
+//! each cell that takes the machine down.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use plan::{Check, Image, Kernel};
+use qemu_runner::{Disk, VmEnd};
+use report::{Attempt, CellId, Event};
+use verdict::{Cause, Outcome};
+use wire::{CellRequest, CellResult, Command, FromGuest, Limits, ToGuest};
+
+use super::boot::{BootError, Booted, Bootery, Prepared};
+use super::options::OUTPUT_LIMIT;
+use super::phases::{Phase, Phases, milliseconds};
+
+/// What the guest gets beyond a cell's limit to end it and answer, before its
+/// silence counts as a lockup; on a guest as fast as the host.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How often a cell is tried again when the machine room, not the cell, failed.
+const TROUBLE_TRIES: u32 = 2;
+
+/// A cell to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Task<'a> {
+    pub(crate) image: &'a Image,
+    pub(crate) check: &'a Check,
+    /// The serial of its image's disk.
+    pub(crate) disk: String,
+    /// Attempts that are kept but not told yet: a time limit or a silence that
+    /// is to be confirmed.
+    pub(crate) untold: Vec<Attempt>,
+    /// How often the machine room failed under it.
+    troubles: u32,
+}
+
+impl<'a> Task<'a> {
+    pub(crate) fn new(image: &'a Image, check: &'a Check, disk: String) -> Self {
+        Task {
+            image,
+            check,
+            disk,
+            untold: Vec::new(),
+            troubles: 0,
+        }
+    }
+}
+
+/// How a session treats what it meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Beside other machines: a time limit or a silence is handed back, to be
+    /// confirmed.
+    Shared,
+    /// With the host to itself: what is seen counts.
+    Alone,
+}
+
+/// One kernel's work.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) bootery: &'a Bootery<'a>,
+    pub(crate) phases: &'a Phases,
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) prepared: &'a Prepared,
+    pub(crate) disks: Vec<Disk>,
+    pub(crate) mode: Mode,
+    /// Boots of this kernel so far in this run.
+    pub(crate) boots: u32,
+    next_id: u64,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(
+        bootery: &'a Bootery<'a>,
+        phases: &'a Phases,
+        kernel: &'a Kernel,
+        prepared: &'a Prepared,
+        disks: Vec<Disk>,
+    ) -> Self {
+        Session {
+            bootery,
+            phases,
+            kernel,
+            prepared,
+            disks,
+            mode: Mode::Shared,
+            boots: 0,
+            next_id: 0,
+        }
+    }
+
+    /// Runs the tasks; gives back those whose outcome must be confirmed with the
+    /// host to itself.
+    pub(crate) fn run(&mut self, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
+        let mut queue = VecDeque::from(tasks);
+        let mut doubtful = Vec::new();
+        while !queue.is_empty() {
+            match self.boot() {
+                Ok(booted) => self.drain(booted, &mut queue, &mut doubtful),
+                Err(error) => {
+                    self.give_up(&error, queue);
+                    break;
+                }
+            }
+        }
+        doubtful
+    }
+
+    /// Boots, once more where the first try failed for reasons that may pass.
+    fn boot(&mut self) -> Result<Booted, BootError> {
+        let mut tries = 0;
+        loop {
+            self.boots += 1;
+            tries += 1;
+            let result = {
+                let _phase = self.phases.enter(Phase::Boot);
+                self.bootery
+                    .boot(self.kernel, self.prepared, self.disks.clone(), self.boots)
+            };
+            match result {
+                Err(error) if error.may_pass() && tries < TROUBLE_TRIES => {
+                    self.vm_gone(self.boots, format!("{error}; trying once more"));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// No machine for the rest of the queue: a kernel that never came up is
+    /// unavailable as a whole; one that did leaves these cells without a result.
+    fn give_up(&self, error: &BootError, queue: VecDeque<Task<'a>>) {
+        let reason = error.to_string();
+        if self.boots == 1 || !self.came_up() {
+            self.bootery.sink.tell(Event::KernelUnavailable {
+                kernel: self.kernel.id.clone(),
+                reason,
+            });
+            return;
+        }
+        self.vm_gone(self.boots, reason.clone());
+        for task in queue {
+            let reason = format!("the kernel did not come up again: {reason}");
+            self.tell_without_facts(task, Outcome::NotRun { reason });
+        }
+    }
+
+    fn came_up(&self) -> bool {
+        self.next_id > 0
+    }
+
+    /// Runs queued cells until the queue is empty or the machine is gone.
+    fn drain(
+        &mut self,
+        mut booted: Booted,
+        queue: &mut VecDeque<Task<'a>>,
+        doubtful: &mut Vec<Task<'a>>,
+    ) {
+        let _phase = self.phases.enter(Phase::Cells);
+        while let Some(mut task) = queue.pop_front() {
+            self.bootery.sink.tell(Event::CellStarted {
+                cell: self.cell(&task),
+            });
+            let limit = limit_of(&task, self.bootery.options.timeout, booted.slowdown);
+            match self.attempt(&mut booted, &task, limit) {
+                Ok(result) => {
+                    let outcome = verdict::outcome(
+                        &result,
+                        task.check.stdout.as_deref(),
+                        &booted.facts.release,
+                        limit,
+                    );
+                    let attempt = self.judge(&booted, &task, outcome, Some(&result), limit, &[]);
+                    if matches!(attempt.outcome, Outcome::Timeout { .. })
+                        && self.mode == Mode::Shared
+                    {
+                        task.untold.push(attempt);
+                        doubtful.push(task);
+                    } else {
+                        self.tell(task, attempt);
+                    }
+                }
+                Err(end) => {
+                    let console = booted.vm.console_tail(40);
+                    self.vm_gone(booted.boot, end.to_string());
+                    self.machine_gone(&booted, task, &end, limit, &console, queue, doubtful);
+                    return;
+                }
+            }
+        }
+        booted.vm.power_off();
+    }
+
+    /// What the end of the machine means for the cell that was running.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one decision over all that is known"
+    )]
+    fn machine_gone(
+        &self,
+        booted: &Booted,
+        mut task: Task<'a>,
+        end: &VmEnd,
+        limit: u64,
+        console: &[String],
+        queue: &mut VecDeque<Task<'a>>,
+        doubtful: &mut Vec<Task<'a>>,
+    ) {
+        let outcome = match end {
+            VmEnd::Panic { message, .. } => Outcome::Panic {
+                message: message.clone(),
+            },
+            VmEnd::Reset { .. } => Outcome::Panic {
+                message: end.to_string(),
+            },
+            VmEnd::Silent { .. } => Outcome::Lockup {
+                message: end.to_string(),
+            },
+            // The machine room's trouble says nothing of the cell.
+            _ if task.troubles + 1 < TROUBLE_TRIES => {
+                task.troubles += 1;
+                queue.push_front(task);
+                return;
+            }
+            _ => Outcome::NotRun {
+                reason: format!("the machine ended twice under it: {end}"),
+            },
+        };
+        let attempt = self.judge(booted, &task, outcome, None, limit, console);
+        if matches!(attempt.outcome, Outcome::Lockup { .. }) && self.mode == Mode::Shared {
+            task.untold.push(attempt);
+            doubtful.push(task);
+        } else {
+            self.tell(task, attempt);
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        booted: &mut Booted,
+        task: &Task<'_>,
+        limit: u64,
+    ) -> Result<CellResult, VmEnd> {
+        self.next_id += 1;
+        let id = self.next_id;
+        booted.vm.send(&ToGuest::Run(Box::new(CellRequest {
+            id,
+            disk: task.disk.clone(),
+            command: Command {
+                arguments: task.check.command.clone(),
+                environment: task.image.environment.clone(),
+                directory: task.image.directory.clone(),
+                user: task.image.user.clone(),
+                hostname: "matrix".to_owned(),
+            },
+            limits: Limits {
+                time: limit,
+                output: OUTPUT_LIMIT,
+            },
+        })))?;
+        let patience = Duration::from_millis(limit) + GRACE.mul_f64(booted.slowdown);
+        match booted.vm.receive(patience)? {
+            FromGuest::Finished(result) if result.id == id => Ok(*result),
+            FromGuest::Fatal { reason } => Err(VmEnd::GuestFatal { reason }),
+            other => Err(VmEnd::Channel {
+                message: format!("an answer out of turn: {other:?}"),
+            }),
+        }
+    }
+
+    fn judge(
+        &self,
+        booted: &Booted,
+        task: &Task<'_>,
+        outcome: Outcome,
+        result: Option<&CellResult>,
+        limit: u64,
+        console: &[String],
+    ) -> Attempt {
+        let (expected, because) = verdict::expected(
+            &task.image.expectations,
+            &task.check.name,
+            &booted.facts,
+            super::record::RUNTIME,
+        );
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let kernel_log: Vec<String> = match result {
+            Some(result) => result
+                .kernel_log
+                .iter()
+                .map(|line| line.text.clone())
+                .collect(),
+            None => console.to_vec(),
+        };
+        let stdout = result
+            .map(|result| text(&result.stdout.bytes))
+            .unwrap_or_default();
+        let stderr = result
+            .map(|result| text(&result.stderr.bytes))
+            .unwrap_or_default();
+        let cause: Option<Cause> = verdict::cause(&verdict::Observation {
+            outcome: &outcome,
+            command: &task.check.command,
+            stdout: &stdout,
+            stderr: &stderr,
+            kernel_log: &kernel_log,
+            facts: &booted.facts,
+        });
+        Attempt {
+            verdict: verdict::verdict(&outcome, &expected, task.untold.len()),
+            outcome,
+            expected: expected.to_string(),
+            because,
+            cause,
+            duration_ms: result.map_or(limit, |result| result.duration / 1000),
+            limit_ms: limit,
+            start: "cold".to_owned(),
+            boot: booted.boot,
+            alone: self.mode == Mode::Alone,
+            stdout,
+            stderr,
+            output_dropped: result
+                .map_or(0, |result| result.stdout.dropped + result.stderr.dropped),
+            kernel_log,
+            survivors: result
+                .map(|result| result.survivors.clone())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn cell(&self, task: &Task<'_>) -> CellId {
+        CellId {
+            kernel: self.kernel.id.clone(),
+            image: task.image.name.clone(),
+            check: task.check.name.clone(),
+        }
+    }
+
+    fn tell(&self, task: Task<'a>, attempt: Attempt) {
+        let cell = self.cell(&task);
+        for attempt in task.untold.into_iter().chain([attempt]) {
+            self.bootery.sink.tell(Event::CellFinished {
+                cell: cell.clone(),
+                attempt: Box::new(attempt),
+            });
+        }
+    }
+
+    fn vm_gone(&self, boot: u32, reason: String) {
+        self.bootery.sink.tell(Event::VmGone {
+            kernel: self.kernel.id.clone(),
+            boot,
+            reason,
+        });
+    }
+}
+
+/// Milliseconds, stretched by how much slower the guest is.
+fn limit_of(task: &Task<'_>, run: Duration, slowdown: f64) -> u64 {
+    let limit = task.check.timeout.map_or(run, Duration::from_millis);
+    milliseconds(limit.mul_f64(slowdown))
+}

@@ -1,0 +1,116 @@
+//! Where events go from any thread: one queue, read by the thread that records
+//! and shows them.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use report::Event;
+
+use super::phases::{Phase, Phases};
+
+/// What the recording thread is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Something happened.
+    Event(Box<Event>),
+    /// This signal asks the program to end.
+    Signal(u8),
+    /// All work is done; nothing follows.
+    Done,
+}
+
+/// A handle for telling. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Sink {
+    messages: Sender<Message>,
+}
+
+impl Sink {
+    pub(crate) fn new() -> (Sink, Receiver<Message>) {
+        let (messages, receiver) = channel();
+        (Sink { messages }, receiver)
+    }
+
+    pub(crate) fn tell(&self, event: Event) {
+        self.send(Message::Event(Box::new(event)));
+    }
+
+    pub(crate) fn note(&self, message: impl Into<String>) {
+        self.tell(Event::Note {
+            message: message.into(),
+        });
+    }
+
+    pub(crate) fn send(&self, message: Message) {
+        // The receiver lives as long as the run. It is gone only when recording
+        // failed, which ends the run with that error: nobody is left to tell.
+        let _ = self.messages.send(message);
+    }
+}
+
+/// How often progress of one download becomes an event.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Turns what supply tells into events, and times the network.
+#[derive(Debug)]
+pub(crate) struct Fetches {
+    sink: Sink,
+    phases: Arc<Phases>,
+    told: Mutex<BTreeMap<String, Instant>>,
+}
+
+impl Fetches {
+    pub(crate) fn new(sink: Sink, phases: Arc<Phases>) -> Self {
+        Fetches {
+            sink,
+            phases,
+            told: Mutex::default(),
+        }
+    }
+}
+
+impl supply::Progress for Fetches {
+    fn started(&self, what: &str, total: Option<u64>) {
+        self.phases.start(Phase::Fetch);
+        self.sink.tell(Event::FetchStarted {
+            what: what.to_owned(),
+            total,
+        });
+    }
+
+    fn advanced(&self, what: &str, done: u64) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if told
+            .get(what)
+            .is_some_and(|last| now.duration_since(*last) < PROGRESS_INTERVAL)
+        {
+            return;
+        }
+        told.insert(what.to_owned(), now);
+        drop(told);
+        self.sink.tell(Event::FetchProgress {
+            what: what.to_owned(),
+            done,
+        });
+    }
+
+    fn finished(&self, what: &str, bytes: u64, error: Option<&str>) {
+        self.phases.stop(Phase::Fetch);
+        self.told
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(what);
+        self.sink.tell(Event::FetchFinished {
+            what: what.to_owned(),
+            bytes,
+            error: error.map(str::to_owned),
+        });
+    }
+
+    fn note(&self, message: &str) {
+        self.sink.note(message);
+    }
+}

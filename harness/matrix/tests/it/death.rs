@@ -1,0 +1,199 @@
+//! Whatever ends the program, its machines end with it and its record can be
+//! read.
+
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use report::Run;
+use verdict::{Outcome, Verdict};
+
+use crate::project::{Project, cell};
+
+/// Longer than any boot; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+fn project_with_a_cell_that_waits() -> Project {
+    let project = Project::new();
+    project.file(
+        "images/debian-12.toml",
+        r#"
+name = "debian:12"
+source = { apt = "debian", suite = "bookworm", packages = ["bash", "coreutils", "dpkg", "apt", "libc-bin"] }
+[[check]]
+name = "first"
+command = ["true"]
+[[check]]
+name = "waits"
+command = ["sleep", "100000"]
+timeout = "1h"
+[[check]]
+name = "third"
+command = ["true"]
+"#,
+    );
+    project.file("images/checks.toml", "");
+    project
+}
+
+/// Waits until this text is in the newest run's events.
+fn wait_for_event(project: &Project, child: &mut Child, text: &str) -> PathBuf {
+    let begun = Instant::now();
+    loop {
+        if let Some(run) = project.newest_run()
+            && let Ok(events) = fs_err::read_to_string(run.join("events.jsonl"))
+            && events.contains(text)
+        {
+            return run;
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            panic!("matrix ended before `{text}` was seen: {status}");
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "no `{text}` within {PATIENCE:?}"
+        );
+        sleep(Duration::from_millis(50));
+    }
+}
+
+/// The processes started by this one, by the parent field of /proc/PID/stat.
+fn children_of(parent: u32) -> Vec<u32> {
+    fs_err::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|process| {
+            stat(*process).is_some_and(|fields| fields[1] == parent.to_string() && fields[0] != "Z")
+        })
+        .collect()
+}
+
+/// State and parent; none when there is no such process.
+fn stat(process: u32) -> Option<[String; 2]> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let mut fields = text[text.rfind(')')? + 2..].split(' ');
+    Some([fields.next()?.to_owned(), fields.next()?.to_owned()])
+}
+
+#[test]
+fn a_killed_program_leaves_no_machine_and_a_readable_record() {
+    let project = project_with_a_cell_that_waits();
+    let mut matrix = project.start(&["run", "--kernels", "6.1"]);
+    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    let machines = children_of(matrix.id());
+    assert_eq!(machines.len(), 1, "one QEMU runs");
+
+    matrix.kill().unwrap();
+    matrix.wait().unwrap();
+
+    let begun = Instant::now();
+    while machines
+        .iter()
+        .any(|machine| stat(*machine).is_some_and(|fields| fields[0] != "Z"))
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "QEMU outlived the program"
+        );
+        sleep(Duration::from_millis(20));
+    }
+
+    let record = Run::load(&run).unwrap();
+    assert!(
+        record.run.interrupted.is_some(),
+        "a killed run says that it was cut short"
+    );
+    assert_eq!(
+        cell(&record, "6.1", "debian:12", "first").outcome,
+        Outcome::Pass
+    );
+    for unfinished in ["waits", "third"] {
+        let cell = cell(&record, "6.1", "debian:12", unfinished);
+        assert!(matches!(cell.outcome, Outcome::NotRun { .. }), "{cell:?}");
+        assert_eq!(cell.verdict, Verdict::NotRun);
+    }
+    let shown = project.matrix(&["show"]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("not run") && text.contains("pass"), "{text}");
+}
+
+#[test]
+fn an_interrupted_program_closes_its_record_and_says_which_signal() {
+    let project = project_with_a_cell_that_waits();
+    let mut matrix = project.start(&["run", "--kernels", "6.1"]);
+    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    let machines = children_of(matrix.id());
+
+    let killed = Command::new("kill")
+        .arg("-INT")
+        .arg(matrix.id().to_string())
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    assert_eq!(matrix.wait().unwrap().code(), Some(130));
+    let begun = Instant::now();
+    while machines
+        .iter()
+        .any(|machine| stat(*machine).is_some_and(|fields| fields[0] != "Z"))
+    {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "QEMU outlived the program"
+        );
+        sleep(Duration::from_millis(20));
+    }
+    let record = Run::load(&run).unwrap();
+    assert!(
+        record
+            .run
+            .interrupted
+            .as_deref()
+            .is_some_and(|why| why.contains('2'))
+    );
+    assert_eq!(
+        cell(&record, "6.1", "debian:12", "first").outcome,
+        Outcome::Pass
+    );
+    assert!(run.join("table.md").is_file());
+}
+
+#[test]
+fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
+    let project = project_with_a_cell_that_waits();
+    let text = fs_err::read_to_string(project.root().join("images/debian-12.toml")).unwrap();
+    project.file(
+        "images/debian-12.toml",
+        text.replace("100000", "3")
+            .replace("timeout = \"1h\"", "timeout = \"10s\""),
+    );
+    let mut matrix = project.start(&["run", "--kernels", "6.1"]);
+    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    // The machine freezes under the cell, as a wedged kernel would.
+    for machine in children_of(matrix.id()) {
+        Command::new("kill")
+            .arg("-STOP")
+            .arg(machine.to_string())
+            .status()
+            .unwrap();
+    }
+    assert_eq!(
+        matrix.wait().unwrap().code(),
+        Some(1),
+        "flaky is not as expected"
+    );
+    let record = Run::load(&run).unwrap();
+    let waits = cell(&record, "6.1", "debian:12", "waits");
+    assert_eq!(waits.attempts.len(), 2, "{waits:?}");
+    assert!(matches!(waits.attempts[0].outcome, Outcome::Lockup { .. }));
+    assert_eq!(
+        waits.outcome,
+        Outcome::Pass,
+        "what is confirmed alone counts"
+    );
+    assert_eq!(waits.verdict, Verdict::Flaky);
+    assert_eq!(
+        cell(&record, "6.1", "debian:12", "third").outcome,
+        Outcome::Pass
+    );
+}

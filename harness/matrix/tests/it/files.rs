@@ -1,0 +1,196 @@
+//! What an image's files are on the host, they are in the guest.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::project::{Project, cell};
+
+/// Prints what lstat and the file capability say of each argument.
+const INSPECT: &str = r#"
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+int main(int count, char **names) {
+    for (int i = 1; i < count; i++) {
+        struct stat s;
+        if (lstat(names[i], &s)) { printf("%s missing\n", names[i]); continue; }
+        unsigned char value[64];
+        long size = lgetxattr(names[i], "security.capability", value, sizeof value);
+        printf("%s %o %u:%u links=%lu dev=%u,%u cap=", names[i], s.st_mode, s.st_uid, s.st_gid,
+               (unsigned long)s.st_nlink, major(s.st_rdev), minor(s.st_rdev));
+        for (long j = 0; j < size; j++) printf("%02x", value[j]);
+        printf("\n");
+    }
+    return 0;
+}
+"#;
+
+/// cap_net_raw+ep, as `setcap` writes it (VFS_CAP_REVISION_2, effective bit).
+const CAPABILITY: [u8; 20] = [
+    1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+fn inspect_program(folder: &Path) -> Vec<u8> {
+    let source = folder.join("inspect.c");
+    let program = folder.join("inspect");
+    fs_err::write(&source, INSPECT).unwrap();
+    let status = Command::new("cc")
+        .args(["-static", "-Os", "-o"])
+        .arg(&program)
+        .arg(&source)
+        .status()
+        .unwrap();
+    assert!(status.success(), "cc -static failed");
+    fs_err::read(program).unwrap()
+}
+
+#[test]
+fn owners_modes_links_devices_and_capabilities_reach_the_guest() {
+    let project = Project::new();
+    let program = inspect_program(project.root());
+
+    let mut tar = tar::Builder::new(Vec::new());
+    let header = |kind: tar::EntryType, mode: u32, uid: u64, gid: u64, size: u64| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_uid(uid);
+        header.set_gid(gid);
+        header.set_size(size);
+        header
+    };
+    let size = program.len() as u64;
+    let mut file = header(tar::EntryType::Regular, 0o755, 0, 0, size);
+    tar.append_data(&mut file, "inspect", program.as_slice())
+        .unwrap();
+    tar.append_data(
+        &mut header(tar::EntryType::Regular, 0o4751, 1000, 2000, 2),
+        "setuid",
+        &b"hi"[..],
+    )
+    .unwrap();
+    tar.append_link(
+        &mut header(tar::EntryType::Link, 0o4751, 1000, 2000, 0),
+        "linked",
+        "setuid",
+    )
+    .unwrap();
+    tar.append_data(
+        &mut header(tar::EntryType::Directory, 0o1777, 3, 4, 0),
+        "sticky",
+        &b""[..],
+    )
+    .unwrap();
+    let mut device = header(tar::EntryType::Char, 0o640, 5, 6, 0);
+    device.set_device_major(1).unwrap();
+    device.set_device_minor(7).unwrap();
+    tar.append_data(&mut device, "full", &b""[..]).unwrap();
+    tar.append_pax_extensions([("SCHILY.xattr.security.capability", &CAPABILITY[..])])
+        .unwrap();
+    tar.append_data(
+        &mut header(tar::EntryType::Regular, 0o755, 0, 0, 2),
+        "capable",
+        &b"hi"[..],
+    )
+    .unwrap();
+    project.file("tree.tar", tar.into_inner().unwrap());
+
+    project.file(
+        "images/tree.toml",
+        r#"
+name = "tree"
+source = { tarball = "tree.tar" }
+[[check]]
+name = "inspect"
+command = ["/inspect", "/setuid", "/linked", "/sticky", "/full", "/capable"]
+"#,
+    );
+    project.file("images/checks.toml", "");
+
+    let run = project.run(0, &["--kernels", "6.1"]);
+    let stdout = &cell(&run, "6.1", "tree", "inspect").attempts[0].stdout;
+    assert_eq!(
+        stdout.lines().collect::<Vec<_>>(),
+        [
+            "/setuid 104751 1000:2000 links=2 dev=0,0 cap=",
+            "/linked 104751 1000:2000 links=2 dev=0,0 cap=",
+            "/sticky 41777 3:4 links=2 dev=0,0 cap=",
+            "/full 20640 5:6 links=1 dev=1,7 cap=",
+            "/capable 100755 0:0 links=1 dev=0,0 cap=0100000200200000000000000000000000000000",
+        ]
+    );
+}
+
+#[test]
+fn a_folder_of_this_machine_is_an_image() {
+    let project = Project::new();
+    let program = inspect_program(project.root());
+    project.file("root/bin/inspect", program);
+    let path = project.root().join("root/bin/inspect");
+    fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs_err::hard_link(&path, project.root().join("root/bin/again")).unwrap();
+    project.file(
+        "images/folder.toml",
+        r#"
+name = "folder"
+source = { directory = "root" }
+[[check]]
+name = "inspect"
+command = ["inspect", "/bin/again", "/nothing"]
+stdout = "^/bin/again 100755 .* links=2 .*\n/nothing missing\n$"
+"#,
+    );
+    project.file("images/checks.toml", "");
+    project.run(0, &["--kernels", "6.1"]);
+}
+
+#[test]
+fn a_kernel_given_as_a_path_boots_with_the_modules_beside_it() {
+    let project = Project::new();
+    project.repository_image("vsyscall.toml");
+    project.file("images/checks.toml", "");
+    // The kernel an earlier run fetched, by the path results.json does not hide.
+    let run = project.run(0, &["--kernels", "6.1"]);
+    let release = run.kernels[0].release.clone().unwrap();
+    let cache = supply_cache();
+    let kernel = find_kernel(&cache, &release).expect("the unpacked kernel is in the cache");
+
+    let by_path = project.run(0, &["--kernels", kernel.to_str().unwrap()]);
+    assert_eq!(
+        by_path.kernels[0].release.as_deref(),
+        Some(release.as_str())
+    );
+    for (one, other) in run.cells.iter().zip(&by_path.cells) {
+        assert_eq!(
+            (&one.image, &one.check, &one.outcome),
+            (&other.image, &other.check, &other.outcome)
+        );
+    }
+}
+
+fn supply_cache() -> std::path::PathBuf {
+    match std::env::var_os("MATRIX_CACHE") {
+        Some(root) => root.into(),
+        None => supply::Cache::default_root().unwrap(),
+    }
+}
+
+fn find_kernel(folder: &Path, release: &str) -> Option<std::path::PathBuf> {
+    let name = format!("vmlinuz-{release}");
+    for entry in fs_err::read_dir(folder).ok()? {
+        let path = entry.ok()?.path();
+        if path.file_name()?.to_str() == Some(&name) && path.is_file() {
+            return Some(path);
+        }
+        if path.is_dir()
+            && !path.is_symlink()
+            && !path.ends_with("modules")
+            && let Some(found) = find_kernel(&path, release)
+        {
+            return Some(found);
+        }
+    }
+    None
+}

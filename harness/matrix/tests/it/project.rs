@@ -1,0 +1,122 @@
+//! A project of a test's own: a folder with kernels.toml and images/, and runs
+//! of `matrix` in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use report::{Cell, Run};
+
+/// The kernels of this repository that the tests boot, as the repository's own
+/// kernels.toml has them.
+const KERNELS: &str = r#"
+[[kernel]]
+version = "6.1"
+source = { apt = "debian", suite = "bookworm", package = "linux-image-cloud-amd64" }
+notes = "Debian 12"
+variants = { "vsyscall=emulate" = { cmdline = "vsyscall=emulate" } }
+"#;
+
+const CHECKS: &str = r#"
+[[check]]
+name = "ls"
+command = ["ls", "/"]
+"#;
+
+/// A project in a folder that goes away with it.
+#[derive(Debug)]
+pub(crate) struct Project {
+    folder: tempfile::TempDir,
+}
+
+impl Project {
+    /// One kernel, one check, no image.
+    pub(crate) fn new() -> Self {
+        let project = Project {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        project.file("kernels.toml", KERNELS);
+        project.file("images/checks.toml", CHECKS);
+        project
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.root().join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(&path, content).unwrap();
+        path
+    }
+
+    /// An image of the repository, as it stands there.
+    pub(crate) fn repository_image(&self, name: &str) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../images")
+            .join(name);
+        self.file(&format!("images/{name}"), fs_err::read(source).unwrap());
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_matrix"));
+        command
+            .arg("-C")
+            .arg(self.root())
+            .args(arguments)
+            .env("CI", "true")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn matrix(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Starts it and leaves it running.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    /// `matrix run …`, which must end with this status; its record.
+    #[track_caller]
+    pub(crate) fn run(&self, status: i32, arguments: &[&str]) -> Run {
+        let output = self.matrix(&[&["run"], arguments].concat());
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "stdout:\n{}\nstderr:\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Run::load(&self.newest_run().expect("a run was recorded")).unwrap()
+    }
+
+    pub(crate) fn newest_run(&self) -> Option<PathBuf> {
+        let runs = self.root().join("results/runs");
+        let mut runs: Vec<PathBuf> = fs_err::read_dir(runs)
+            .ok()?
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        runs.sort();
+        runs.pop()
+    }
+}
+
+/// The one cell of this name.
+#[track_caller]
+pub(crate) fn cell<'a>(run: &'a Run, kernel: &str, image: &str, check: &str) -> &'a Cell {
+    run.cells
+        .iter()
+        .find(|cell| cell.kernel == kernel && cell.image == image && cell.check == check)
+        .unwrap_or_else(|| panic!("no cell {kernel} {image} {check}"))
+}
+
+/// Standard error as text.
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

@@ -1,0 +1,285 @@
+//! A virtual machine as QEMU's command line: which devices it has, and why.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How to start QEMU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Qemu {
+    /// The program to execute: QEMU itself, or the dynamic loader that comes with
+    /// it.
+    pub program: PathBuf,
+    /// Arguments before QEMU's own: for a loader, its library path and QEMU;
+    /// `-L` folders for the firmware.
+    pub prefix_arguments: Vec<OsString>,
+    /// Set in its environment, on top of the program's own (`QEMU_MODULE_DIR`).
+    pub environment: Vec<(String, OsString)>,
+    /// Its version: `7.2.22`.
+    pub version: String,
+}
+
+/// Why a program could not be taken for QEMU.
+#[derive(Debug, thiserror::Error)]
+pub enum QemuError {
+    /// It could not be started.
+    #[error("start {program} to ask for its version: {source}", program = program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It answered something else.
+    #[error("{program} --version gave no QEMU version but {said:?}", program = program.display())]
+    NoVersion {
+        /// The program.
+        program: PathBuf,
+        /// What it said instead, or its exit status.
+        said: String,
+    },
+}
+
+impl Qemu {
+    /// Asks an installed QEMU for its version.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not answer as QEMU does.
+    pub fn installed(program: &Path) -> Result<Self, QemuError> {
+        Self::with(program.to_owned(), Vec::new(), Vec::new())
+    }
+
+    /// Asks a QEMU that needs a loader, arguments or an environment of its own
+    /// for its version.
+    ///
+    /// # Errors
+    /// As [`Qemu::installed`].
+    pub fn with(
+        program: PathBuf,
+        prefix_arguments: Vec<OsString>,
+        environment: Vec<(String, OsString)>,
+    ) -> Result<Self, QemuError> {
+        let mut qemu = Self {
+            program,
+            prefix_arguments,
+            environment,
+            version: String::new(),
+        };
+        let output =
+            qemu.command()
+                .arg("--version")
+                .output()
+                .map_err(|source| QemuError::Start {
+                    program: qemu.program.clone(),
+                    source,
+                })?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match parse_version(&said) {
+            Some(version) if output.status.success() => qemu.version = version.to_owned(),
+            _ => {
+                let stderr = String::from_utf8_lossy(&output.stderr);
+                let said = [said.trim(), stderr.trim(), &output.status.to_string()]
+                    .into_iter()
+                    .find(|text| !text.is_empty())
+                    .unwrap_or_default()
+                    .to_owned();
+                return Err(QemuError::NoVersion {
+                    program: qemu.program,
+                    said,
+                });
+            }
+        }
+        Ok(qemu)
+    }
+
+    /// The program with what comes before QEMU's own arguments.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.prefix_arguments);
+        for (name, value) in &self.environment {
+            command.env(name, value);
+        }
+        command
+    }
+}
+
+/// The version in `QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)`.
+fn parse_version(said: &str) -> Option<&str> {
+    said.split_once("QEMU emulator version ")?
+        .1
+        .split_whitespace()
+        .next()
+}
+
+/// What executes the guest's instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Acceleration {
+    /// The processor, through /dev/kvm.
+    Kvm,
+    /// QEMU's own translator: slower, everywhere.
+    Tcg,
+}
+
+impl Acceleration {
+    /// QEMU's name for it, which is also ours.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// A root file system image, read-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// The image on the host.
+    pub path: PathBuf,
+    /// What the guest finds it by: /sys/block/*/serial. virtio-blk has room for
+    /// 20 bytes.
+    pub serial: String,
+}
+
+/// All that a virtual machine is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The QEMU to start.
+    pub qemu: Qemu,
+    /// What executes the guest.
+    pub acceleration: Acceleration,
+    /// QEMU's CPU model. `max` is the most that the acceleration can show; under
+    /// KVM that is spelled `host`.
+    pub cpu: String,
+    /// MiB.
+    pub memory: u32,
+    /// Number of CPUs. One is fastest under TCG.
+    pub cpus: u32,
+    /// A bzImage, or a vmlinux with a PVH entry.
+    pub kernel: PathBuf,
+    /// What [`crate::initramfs`] gave.
+    pub initramfs: PathBuf,
+    /// The whole kernel command line.
+    pub command_line: String,
+    /// The images; at most [`MAX_DISKS`].
+    pub disks: Vec<Disk>,
+    /// Where the whole console is kept; created or emptied.
+    pub console: PathBuf,
+}
+
+/// As many disks as fit: slots 3 to 31 of the PCI bus, eight functions each.
+pub const MAX_DISKS: usize = (31 - FIRST_DISK_SLOT + 1) * 8;
+
+/// Slots 0 and 1 hold the chipset, 2 the channel and the random device.
+const FIRST_DISK_SLOT: usize = 3;
+
+/// Room virtio-blk has for a serial, bytes.
+pub(crate) const MAX_SERIAL: usize = 20;
+
+impl Machine {
+    /// QEMU's arguments; `channel` is the number of the file descriptor it
+    /// inherits for the channel.
+    pub(crate) fn arguments(&self, channel: i32) -> Vec<OsString> {
+        let mut arguments = Arguments(Vec::new());
+        arguments
+            // Nothing that a build or a user's configuration adds by itself.
+            .add("-nodefaults")
+            .add("-no-user-config")
+            .add("-display")
+            .add("none")
+            // i440fx: its virtio devices are transitional and sit on the root
+            // bus, so kernels down to 3.10 see them.
+            .add("-machine")
+            .add("pc,usb=off,vmport=off,dump-guest-core=off")
+            .add("-accel")
+            .add(self.acceleration.name())
+            .add("-cpu")
+            .add(self.cpu_model())
+            .add("-m")
+            .add(format!("{}M", self.memory))
+            .add("-smp")
+            .add(self.cpus.to_string())
+            // A panic reboots (panic=-1), and a reboot ends QEMU.
+            .add("-no-reboot")
+            // The kernel's console, on the pipe that is QEMU's stdout.
+            .add("-chardev")
+            .add("stdio,id=console,signal=off,mux=off")
+            .add("-serial")
+            .add("chardev:console")
+            // The channel: a socket that was connected before QEMU started, so
+            // there is no path, no listening and no waiting.
+            .add("-chardev")
+            .add(format!("socket,id=channel,fd={channel}"))
+            .add("-device")
+            .add("virtio-serial-pci,id=serial,max_ports=2,addr=0x2.0x0,multifunction=on")
+            .add("-device")
+            .add(format!(
+                "virtserialport,bus=serial.0,chardev=channel,name={}",
+                wire::PORT
+            ))
+            // Without it 4.9 waits for minutes in getrandom.
+            .add("-object")
+            .add("rng-builtin,id=random")
+            .add("-device")
+            .add("virtio-rng-pci,rng=random,addr=0x2.0x1")
+            .add("-kernel")
+            .add(&self.kernel)
+            .add("-initrd")
+            .add(&self.initramfs)
+            .add("-append")
+            .add(&self.command_line);
+        for (index, disk) in self.disks.iter().enumerate() {
+            let (slot, function) = (FIRST_DISK_SLOT + index / 8, index % 8);
+            let multifunction = if function == 0 {
+                ",multifunction=on"
+            } else {
+                ""
+            };
+            let mut node = OsString::from(format!(
+                "driver=raw,node-name=disk{index},read-only=on,file.driver=file,\
+                 file.read-only=on,file.filename="
+            ));
+            node.push(escape_commas(disk.path.as_os_str()));
+            let mut device = OsString::from(format!(
+                "virtio-blk-pci,drive=disk{index},addr={slot:#x}.{function:#x}{multifunction},serial="
+            ));
+            device.push(escape_commas(OsStr::new(&disk.serial)));
+            arguments
+                .add("-blockdev")
+                .add(node)
+                .add("-device")
+                .add(device);
+        }
+        arguments.0
+    }
+
+    fn cpu_model(&self) -> &str {
+        // Under KVM `max` also asks for what only QEMU could emulate.
+        match self.acceleration {
+            Acceleration::Kvm if self.cpu == "max" => "host",
+            _ => &self.cpu,
+        }
+    }
+}
+
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn add(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
+        self.0.push(argument.as_ref().to_owned());
+        self
+    }
+}
+
+/// In a value of QEMU's `key=value,…` lists a comma is written twice.
+fn escape_commas(text: &OsStr) -> OsString {
+    let mut escaped = Vec::with_capacity(text.len());
+    for &byte in text.as_bytes() {
+        if byte == b',' {
+            escaped.push(b',');
+        }
+        escaped.push(byte);
+    }
+    OsString::from_vec(escaped)
+}

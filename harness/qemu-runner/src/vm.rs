@@ -1,0 +1,510 @@
+//! A running virtual machine: started, talked to, ended.
+
+use std::collections::HashSet;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use wire::{FrameError, FromGuest, ToGuest};
+
+use crate::console::{self, Tail};
+use crate::machine::MAX_SERIAL;
+use crate::spawner::SpawnError;
+use crate::stderr::Stderr;
+use crate::{ConsoleLine, LineKind, MAX_DISKS, Machine, Spawner, StartError, VmEnd};
+
+/// How long a kernel that panicked may take to reboot, and QEMU whose channel or
+/// console closed to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the guest may leave bytes of a message unread.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the guest said when it came up, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Nanoseconds [`wire::spin`] took in the guest.
+    pub spin: u64,
+    /// The guest's uptime, milliseconds.
+    pub uptime: u64,
+    /// From QEMU's start to this message, by the host's clock.
+    pub boot: Duration,
+}
+
+/// A virtual machine. Dropping it kills it.
+#[derive(Debug)]
+pub struct Vm {
+    child: Child,
+    channel: UnixStream,
+    events: Receiver<Event>,
+    tail: Arc<Tail>,
+    stderr: Arc<Stderr>,
+    threads: Vec<JoinHandle<()>>,
+    started: Instant,
+    seen: Seen,
+    end: Option<VmEnd>,
+    /// Keeps the spawning thread, whose end would kill QEMU.
+    _spawner: Spawner,
+}
+
+/// What the threads of a machine report.
+#[derive(Debug)]
+enum Event {
+    Message(FromGuest),
+    ChannelEnded(FrameError),
+    Console(ConsoleLine),
+    ConsoleEnded,
+    Stopped(String),
+}
+
+/// What was heard so far that tells how the machine ended.
+#[derive(Debug, Default)]
+struct Seen {
+    panic: Option<String>,
+    lockup: Option<String>,
+    reboot: Option<String>,
+    channel: Option<String>,
+    console_ended: bool,
+}
+
+impl Vm {
+    /// Starts QEMU.
+    ///
+    /// # Errors
+    /// When the machine cannot be as described, or QEMU not be executed. What
+    /// QEMU itself finds wrong comes from [`Vm::ready`].
+    pub fn start(spawner: &Spawner, machine: &Machine) -> Result<Self, StartError> {
+        check(machine)?;
+        let console_file =
+            std::fs::File::create(&machine.console).map_err(|source| StartError::Console {
+                path: machine.console.clone(),
+                source,
+            })?;
+        let resources = |what| move |source| StartError::Resources { what, source };
+        let (channel, theirs) = UnixStream::pair().map_err(resources("channel"))?;
+        channel
+            .set_write_timeout(Some(WRITE_TIMEOUT))
+            .map_err(resources("channel"))?;
+        let reader = channel.try_clone().map_err(resources("channel"))?;
+
+        let mut command = machine.qemu.command();
+        command
+            .args(machine.arguments(theirs.as_raw_fd()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        inherit(&mut command, theirs.as_raw_fd());
+        let started = Instant::now();
+        let mut child = spawner.spawn(command).map_err(|error| match error {
+            SpawnError::Gone => StartError::SpawnerGone,
+            SpawnError::System(source) => StartError::Spawn {
+                program: machine.qemu.program.clone(),
+                source,
+            },
+        })?;
+        // QEMU holds the only other end now: its end closes the channel.
+        drop(theirs);
+
+        let (stdout, stderr_pipe) = (child.stdout.take(), child.stderr.take());
+        let (sender, events) = mpsc::channel();
+        let mut vm = Self {
+            child,
+            channel,
+            events,
+            tail: Arc::default(),
+            stderr: Arc::default(),
+            threads: Vec::new(),
+            started,
+            seen: Seen::default(),
+            end: None,
+            _spawner: spawner.clone(),
+        };
+        // From here on a failure drops `vm`, which kills QEMU.
+        let (tail, stderr) = (Arc::clone(&vm.tail), Arc::clone(&vm.stderr));
+        if let Some(stdout) = stdout {
+            let sender = sender.clone();
+            vm.thread("console", move || {
+                let notable = |line| report(&sender, Event::Console(line));
+                if let Err(error) = console::copy(stdout, console_file, &tail, notable) {
+                    report(&sender, Event::Console(ConsoleLine::not_kept(&error)));
+                }
+                report(&sender, Event::ConsoleEnded);
+            })?;
+        }
+        if let Some(pipe) = stderr_pipe {
+            let sender = sender.clone();
+            vm.thread("stderr", move || {
+                stderr.collect(pipe, |line| report(&sender, Event::Stopped(line)));
+            })?;
+        }
+        vm.thread("channel", move || read_channel(reader, &sender))?;
+        Ok(vm)
+    }
+
+    fn thread(
+        &mut self,
+        name: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StartError> {
+        let thread = thread::Builder::new()
+            .name(format!("vm-{name}"))
+            .spawn(work)
+            .map_err(|source| StartError::Resources { what: name, source })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Waits until the guest is up.
+    ///
+    /// # Errors
+    /// How it ended instead; [`VmEnd::BootDeadline`] after `deadline`, counted
+    /// from now.
+    pub fn ready(&mut self, deadline: Duration) -> Result<Ready, VmEnd> {
+        let message = self.next(deadline).map_err(|end| match end {
+            VmEnd::Silent { last_line, .. } => self.finish(VmEnd::BootDeadline {
+                deadline,
+                last_line,
+            }),
+            end => end,
+        })?;
+        match message {
+            FromGuest::Ready { spin, uptime } => Ok(Ready {
+                spin,
+                uptime,
+                boot: self.started.elapsed(),
+            }),
+            FromGuest::Facts { .. } | FromGuest::Finished(_) | FromGuest::Fatal { .. } => Err(self
+                .finish(VmEnd::Channel {
+                    message: "the guest's first message was not that it is ready".to_owned(),
+                })),
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// How the machine ended; [`VmEnd::Silent`] when the guest leaves the message
+    /// unread.
+    pub fn send(&mut self, message: &ToGuest) -> Result<(), VmEnd> {
+        if let Some(end) = &self.end {
+            return Err(end.clone());
+        }
+        let started = Instant::now();
+        match wire::write(&mut self.channel, message) {
+            Ok(()) => Ok(()),
+            Err(FrameError::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                // A panic may be why nobody reads.
+                let end = self.last_words(Duration::ZERO, started.elapsed());
+                Err(self.finish(end))
+            }
+            Err(FrameError::Io(error)) => {
+                self.seen.channel.get_or_insert(error.to_string());
+                let end = self.last_words(GRACE, started.elapsed());
+                Err(self.finish(end))
+            }
+            Err(error) => Err(self.finish(VmEnd::Channel {
+                message: error.to_string(),
+            })),
+        }
+    }
+
+    /// Waits for the guest's next message.
+    ///
+    /// # Errors
+    /// How the machine ended; [`VmEnd::Silent`] after `deadline`. The machine is
+    /// gone then, and every later call gives the same end.
+    pub fn receive(&mut self, deadline: Duration) -> Result<FromGuest, VmEnd> {
+        self.next(deadline)
+    }
+
+    /// Asks the guest to stop and waits for QEMU's end; kills it after
+    /// `deadline`.
+    ///
+    /// # Errors
+    /// When it did not go down by itself and cleanly.
+    pub fn power_off(mut self, deadline: Duration) -> Result<(), VmEnd> {
+        self.send(&ToGuest::PowerOff)?;
+        match self.drain(deadline) {
+            // What ended is what was asked for.
+            VmEnd::Reset { .. } => {
+                self.finish(VmEnd::Reset { said: None });
+                Ok(())
+            }
+            end => Err(self.finish(end)),
+        }
+    }
+
+    /// Kills it. Dropping does the same.
+    pub fn kill(self) {}
+
+    /// The last `count` lines of the console, at most 200, oldest first.
+    #[must_use]
+    pub fn console_tail(&self, count: usize) -> Vec<String> {
+        self.tail.last(count)
+    }
+
+    /// QEMU's process id.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next message, or the end.
+    fn next(&mut self, deadline: Duration) -> Result<FromGuest, VmEnd> {
+        if let Some(end) = &self.end {
+            return Err(end.clone());
+        }
+        match self.wait(deadline) {
+            Ok(FromGuest::Fatal { reason }) => Err(self.finish(VmEnd::GuestFatal { reason })),
+            Ok(message) => Ok(message),
+            Err(end) => Err(self.finish(end)),
+        }
+    }
+
+    /// Waits for the machine's end, whatever else it says.
+    fn drain(&mut self, deadline: Duration) -> VmEnd {
+        let until = Instant::now() + deadline;
+        loop {
+            match self.wait(until.saturating_duration_since(Instant::now())) {
+                Ok(FromGuest::Fatal { reason }) => return VmEnd::GuestFatal { reason },
+                Ok(_) => {}
+                Err(end) => return end,
+            }
+        }
+    }
+
+    /// Why a message could not be sent.
+    fn last_words(&mut self, grace: Duration, waited: Duration) -> VmEnd {
+        match self.drain(grace) {
+            VmEnd::Silent {
+                lockup, last_line, ..
+            } => VmEnd::Silent {
+                waited,
+                lockup,
+                last_line,
+            },
+            end => end,
+        }
+    }
+
+    fn wait(&mut self, deadline: Duration) -> Result<FromGuest, VmEnd> {
+        let begun = Instant::now();
+        let mut until = begun + deadline;
+        if self.seen.channel.is_some() || self.seen.panic.is_some() {
+            until = until.min(begun + GRACE);
+        }
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(Event::Message(message)) => {
+                    // A kernel that panicked says nothing any more: someone wrote
+                    // such a line to the console.
+                    self.seen.panic = None;
+                    return Ok(message);
+                }
+                Ok(Event::Console(line)) => match line.kind {
+                    LineKind::Panic => {
+                        self.seen.panic.get_or_insert(line.text);
+                        until = until.min(Instant::now() + GRACE);
+                    }
+                    LineKind::Fatal => return Err(VmEnd::GuestFatal { reason: line.text }),
+                    LineKind::Lockup => self.seen.lockup = Some(line.text),
+                    LineKind::Reboot => self.seen.reboot = Some(line.text),
+                    LineKind::NotKept => return Err(VmEnd::ConsoleLost { message: line.text }),
+                },
+                Ok(Event::Stopped(message)) => return Err(VmEnd::Stopped { message }),
+                // QEMU is ending, and its console tells why: wait for that.
+                Ok(Event::ChannelEnded(FrameError::Closed | FrameError::Io(_))) => {
+                    self.seen
+                        .channel
+                        .get_or_insert_with(|| "closed by QEMU".to_owned());
+                    until = until.min(Instant::now() + GRACE);
+                }
+                Ok(Event::ChannelEnded(error)) => {
+                    return Err(VmEnd::Channel {
+                        message: error.to_string(),
+                    });
+                }
+                Ok(Event::ConsoleEnded) | Err(RecvTimeoutError::Disconnected) => {
+                    self.seen.console_ended = true;
+                    return Err(self.gone());
+                }
+                Err(RecvTimeoutError::Timeout) => return Err(self.timed_out(begun.elapsed())),
+            }
+        }
+    }
+
+    fn timed_out(&self, waited: Duration) -> VmEnd {
+        if let Some(message) = &self.seen.panic {
+            return self.panicked(message);
+        }
+        if let Some(message) = &self.seen.channel {
+            return VmEnd::Channel {
+                message: message.clone(),
+            };
+        }
+        VmEnd::Silent {
+            waited,
+            lockup: self.seen.lockup.clone(),
+            last_line: self.tail.last(1).pop(),
+        }
+    }
+
+    /// QEMU closed its stdout: it has ended, or is about to.
+    fn gone(&mut self) -> VmEnd {
+        let Some(status) = self.exit_status(GRACE) else {
+            return VmEnd::Channel {
+                message: "QEMU closed its console and runs on".to_owned(),
+            };
+        };
+        if let Some(message) = &self.seen.panic {
+            return self.panicked(message);
+        }
+        if status.success() {
+            return VmEnd::Reset {
+                said: self.seen.reboot.clone(),
+            };
+        }
+        // Its last words may still be on their way through the other thread,
+        // which ends with the pipe.
+        self.join();
+        VmEnd::QemuExited {
+            status,
+            stderr: self.stderr.text(),
+        }
+    }
+
+    fn panicked(&self, message: &str) -> VmEnd {
+        VmEnd::Panic {
+            message: message.to_owned(),
+            lines: self.tail.last(usize::MAX),
+        }
+    }
+
+    /// Waits for QEMU, which is expected to end at once.
+    fn exit_status(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + patience;
+        let mut pause = Duration::from_micros(200);
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) if Instant::now() < until => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(20));
+                }
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+
+    /// Ends what is left of the machine and remembers how it ended.
+    fn finish(&mut self, end: VmEnd) -> VmEnd {
+        self.stop();
+        self.end = Some(end.clone());
+        end
+    }
+
+    /// Kills QEMU and everything in its process group, reaps it, and waits until
+    /// its console is written.
+    fn stop(&mut self) {
+        if let Ok(None) = self.child.try_wait()
+            && let Some(group) = i32::try_from(self.child.id())
+                .ok()
+                .and_then(rustix::process::Pid::from_raw)
+        {
+            // It can fail only because the group is gone. It is ours: its leader
+            // is our child and has not been reaped.
+            drop(rustix::process::kill_process_group(
+                group,
+                rustix::process::Signal::KILL,
+            ));
+        }
+        drop(self.child.wait());
+        drop(self.channel.shutdown(std::net::Shutdown::Both));
+        self.join();
+    }
+
+    fn join(&mut self) {
+        for thread in self.threads.drain(..) {
+            // A thread that panicked has said so, and has no result to lose.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn report(sender: &Sender<Event>, event: Event) {
+    // The machine may have been dropped; then nobody is left to tell.
+    drop(sender.send(event));
+}
+
+fn read_channel(mut channel: UnixStream, sender: &Sender<Event>) {
+    loop {
+        let event = match wire::read(&mut channel) {
+            Ok(message) => Event::Message(message),
+            Err(error) => Event::ChannelEnded(error),
+        };
+        let ended = matches!(event, Event::ChannelEnded(_));
+        report(sender, event);
+        if ended {
+            return;
+        }
+    }
+}
+
+/// What QEMU would only say after it was started, or not at all.
+fn check(machine: &Machine) -> Result<(), StartError> {
+    if machine.disks.len() > MAX_DISKS {
+        return Err(StartError::TooManyDisks {
+            count: machine.disks.len(),
+        });
+    }
+    let mut serials = HashSet::new();
+    for disk in &machine.disks {
+        let serial = disk.serial.clone();
+        if serial.len() > MAX_SERIAL {
+            return Err(StartError::SerialTooLong { serial });
+        }
+        if !serials.insert(&disk.serial) {
+            return Err(StartError::SerialTwice { serial });
+        }
+    }
+    let disks = machine.disks.iter().map(|disk| &disk.path);
+    for path in [&machine.kernel, &machine.initramfs]
+        .into_iter()
+        .chain(disks)
+    {
+        std::fs::File::open(path).map_err(|source| StartError::File {
+            path: path.clone(),
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// Lets the child have a file descriptor under the number it has here.
+fn inherit(command: &mut Command, descriptor: RawFd) {
+    let clear = move || {
+        // SAFETY: F_SETFD takes flags and touches no memory; the number is that
+        // of a socket the parent keeps open until the child has been started.
+        match unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec the closure makes one system call; no
+    // allocation, no locks.
+    unsafe {
+        command.pre_exec(clear);
+    }
+}

@@ -1,0 +1,1 @@
+//! The Debian mirror this machine should use.

@@ -1,0 +1,425 @@
+//! A tar stream, member by member: ustar, GNU (long names, sparse) and PAX.
+//!
+//! The tar crate decodes the header's fields. Its own iterator is not used: it
+//! refuses extended attributes that hold a newline and knows no PAX sparse files.
+
+use std::io::{self, Read};
+
+use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
+
+use super::pax::{self, Records};
+use super::tar_reader::TarError;
+
+const BLOCK: u64 = 512;
+
+/// The longest extension header taken, bytes: paths are at most 4 KiB, extended
+/// attributes of one file at most 64 KiB each.
+const MAX_EXTENSION: u64 = 4 << 20;
+
+/// A part of a sparse file that has data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// In the file.
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+/// A member's header with all that overrides it applied.
+pub(super) struct Head {
+    pub(super) path: Vec<u8>,
+    pub(super) link: Vec<u8>,
+    pub(super) kind: EntryType,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) mtime: i64,
+    pub(super) major: u32,
+    pub(super) minor: u32,
+    pub(super) xattrs: Records,
+    /// Bytes of the file.
+    pub(super) size: u64,
+    /// Where the data in the archive belongs; none: it is the whole file.
+    pub(super) extents: Option<Vec<Extent>>,
+}
+
+/// A tar archive being read. As [`Read`] it gives the data of the member at hand.
+pub(super) struct Stream<R> {
+    inner: R,
+    /// Bytes read of the archive.
+    position: u64,
+    /// Bytes of the member's data still to come.
+    left: u64,
+    /// Bytes after them up to the next header.
+    padding: u64,
+    /// The records of a global extended header.
+    globals: Records,
+}
+
+impl<R: Read> Stream<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            position: 0,
+            left: 0,
+            padding: 0,
+            globals: Records::new(),
+        }
+    }
+
+    /// The next member; none at the archive's end, after reading the stream to
+    /// its own, so that a compressor's checksum is checked.
+    pub(super) fn next(&mut self) -> Result<Option<Head>, TarError> {
+        let mut records = self.globals.clone();
+        let mut long_path = None;
+        let mut long_link = None;
+        loop {
+            self.skip()?;
+            let at = self.position;
+            let Some(header) = self.header()? else {
+                if long_path.is_some() || long_link.is_some() || records.len() != self.globals.len() {
+                    return Err(TarError::Extension {
+                        at,
+                        reason: "no member follows it",
+                    });
+                }
+                io::copy(&mut self.inner, &mut io::sink()).map_err(TarError::Read)?;
+                return Ok(None);
+            };
+            let kind = header.entry_type();
+            match kind {
+                EntryType::GNULongName => long_path = Some(without_nul(self.extension(&header, at)?)),
+                EntryType::GNULongLink => long_link = Some(without_nul(self.extension(&header, at)?)),
+                EntryType::XHeader => records.extend(self.records(&header, at)?),
+                EntryType::XGlobalHeader => {
+                    self.globals = self.records(&header, at)?;
+                    // What came before for this member still overrides them.
+                    let own = std::mem::replace(&mut records, self.globals.clone());
+                    records.extend(own);
+                }
+                _ => return self.head(&header, at, records, long_path, long_link).map(Some),
+            }
+        }
+    }
+
+    fn head(
+        &mut self,
+        header: &Header,
+        at: u64,
+        records: Records,
+        long_path: Option<Vec<u8>>,
+        long_link: Option<Vec<u8>>,
+    ) -> Result<Head, TarError> {
+        let field = |field: &'static str| move |source| TarError::Header { at, field, source };
+        let number = |key: &'static str| -> Result<Option<u64>, TarError> {
+            pax::last(&records, key.as_bytes())
+                .map(|value| {
+                    std::str::from_utf8(value)
+                        .ok()
+                        .and_then(|digits| digits.parse().ok())
+                        .ok_or(TarError::Extension {
+                            at,
+                            reason: "a size, owner or group that is not a number",
+                        })
+                })
+                .transpose()
+        };
+        let record = |key: &[u8]| pax::last(&records, key).map(<[u8]>::to_vec);
+        let path = record(b"GNU.sparse.name")
+            .or_else(|| record(b"path"))
+            .or(long_path)
+            .unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = record(b"linkpath")
+            .or(long_link)
+            .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
+            .unwrap_or_default();
+        let owner = |value: u64| {
+            u32::try_from(value).map_err(|_| TarError::Extension {
+                at,
+                reason: "an owner or group beyond 32 bits",
+            })
+        };
+        let uid = number("uid")?.map_or_else(|| header.uid().map_err(field("owner")), Ok)?;
+        let gid = number("gid")?.map_or_else(|| header.gid().map_err(field("group")), Ok)?;
+        let mtime = match pax::last(&records, b"mtime") {
+            Some(value) => seconds(value).ok_or(TarError::Extension {
+                at,
+                reason: "a time that is not a number",
+            })?,
+            // A two's complement number where it is before 1970.
+            None => header.mtime().map_err(field("time"))?.cast_signed(),
+        };
+        let mut kind = header.entry_type();
+        if matches!(kind, EntryType::Regular) && path.ends_with(b"/") {
+            // Before ustar a directory was a file whose name ends in a slash.
+            kind = EntryType::Directory;
+        }
+        let device = matches!(kind, EntryType::Char | EntryType::Block);
+        let (major, minor) = if device {
+            (
+                header.device_major().map_err(field("device"))?.unwrap_or(0),
+                header.device_minor().map_err(field("device"))?.unwrap_or(0),
+            )
+        } else {
+            (0, 0)
+        };
+        let stored = match kind {
+            // POSIX: no data follows these, whatever the size says.
+            EntryType::Directory | EntryType::Symlink | EntryType::Char | EntryType::Block | EntryType::Fifo => 0,
+            _ => number("size")?.map_or_else(|| header.entry_size().map_err(field("size")), Ok)?,
+        };
+        self.expect(stored, at)?;
+        let (size, extents) = self.sparse(header, at, &records, kind, stored)?;
+        let xattrs = records
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(pax::XATTR)?.to_vec(), value)))
+            .collect();
+        Ok(Head {
+            path,
+            link,
+            kind,
+            mode: header.mode().map_err(field("mode"))? & 0o7777,
+            uid: owner(uid)?,
+            gid: owner(gid)?,
+            mtime,
+            major,
+            minor,
+            xattrs,
+            size,
+            extents,
+        })
+    }
+
+    /// The file's size, and where its data belongs if it has holes.
+    fn sparse(
+        &mut self,
+        header: &Header,
+        at: u64,
+        records: &Records,
+        kind: EntryType,
+        stored: u64,
+    ) -> Result<(u64, Option<Vec<Extent>>), TarError> {
+        let refuse = |reason| TarError::Sparse { at, reason };
+        let (size, extents) = if kind == EntryType::GNUSparse {
+            let gnu = header.as_gnu().ok_or(refuse("not in a GNU header"))?;
+            let mut extents = Vec::new();
+            add_extents(&mut extents, &gnu.sparse).map_err(refuse)?;
+            let mut extended = gnu.is_extended();
+            // These blocks stand between the header and the data and are in no size.
+            let data = std::mem::take(&mut self.left);
+            while extended {
+                let mut more = GnuExtSparseHeader::new();
+                self.exactly(more.as_mut_bytes())?;
+                add_extents(&mut extents, more.sparse()).map_err(refuse)?;
+                extended = more.is_extended();
+            }
+            self.left = data;
+            let size = gnu
+                .real_size()
+                .map_err(|source| TarError::Header { at, field: "real size", source })?;
+            (size, extents)
+        } else if let Some(major) = pax::last(records, b"GNU.sparse.major") {
+            if major != b"1" {
+                return Err(refuse("a format other than GNU's 1.0"));
+            }
+            let size = pax::last(records, b"GNU.sparse.realsize")
+                .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
+                .ok_or(refuse("no real size"))?;
+            (size, self.sparse_map(at)?)
+        } else if records.iter().any(|(key, _)| key.starts_with(b"GNU.sparse.")) {
+            return Err(refuse("a format other than GNU's 1.0"));
+        } else {
+            return Ok((stored, None));
+        };
+        let mut end = 0;
+        let mut total = 0;
+        for extent in &extents {
+            if extent.offset < end {
+                return Err(refuse("parts that overlap or are out of order"));
+            }
+            end = extent.offset.checked_add(extent.length).ok_or(refuse("a part beyond 64 bits"))?;
+            // Cannot overflow: below `end`.
+            total += extent.length;
+        }
+        if end > size {
+            return Err(refuse("a part beyond the file's size"));
+        }
+        if total != self.left {
+            return Err(refuse("parts that are not as long as the data"));
+        }
+        Ok((size, Some(extents)))
+    }
+
+    /// GNU's PAX format 1.0: the map stands before the data, decimal numbers each
+    /// on a line, filled up to a block.
+    fn sparse_map(&mut self, at: u64) -> Result<Vec<Extent>, TarError> {
+        let refuse = |reason| TarError::Sparse { at, reason };
+        let mut read = 0;
+        let mut number = || -> Result<u64, TarError> {
+            let mut value: u64 = 0;
+            let mut digits = 0;
+            loop {
+                let mut byte = [0];
+                self.read_exact(&mut byte).map_err(|_| refuse("its map ends early"))?;
+                read += 1;
+                match byte[0] {
+                    b'\n' if digits > 0 => return Ok(value),
+                    digit @ b'0'..=b'9' => {
+                        digits += 1;
+                        value = value
+                            .checked_mul(10)
+                            .and_then(|value| value.checked_add(u64::from(digit - b'0')))
+                            .ok_or(refuse("a number beyond 64 bits in its map"))?;
+                    }
+                    _ => return Err(refuse("its map is not made of numbers")),
+                }
+            }
+        };
+        let count = number()?;
+        let mut extents = Vec::new();
+        for _ in 0..count {
+            let extent = Extent {
+                offset: number()?,
+                length: number()?,
+            };
+            if extent.length > 0 {
+                extents.push(extent);
+            }
+        }
+        let fill = (BLOCK - read % BLOCK) % BLOCK;
+        let mut rest = vec![0; fill as usize];
+        self.read_exact(&mut rest).map_err(|_| refuse("its map ends early"))?;
+        Ok(extents)
+    }
+
+    /// A header block, none for the end of the archive.
+    fn header(&mut self) -> Result<Option<Header>, TarError> {
+        let at = self.position;
+        let mut header = Header::new_old();
+        let mut filled = 0;
+        while filled < header.as_bytes().len() {
+            match self.inner.read(&mut header.as_mut_bytes()[filled..]) {
+                Ok(0) if filled == 0 => return Err(TarError::NoEnd { at }),
+                Ok(0) => return Err(TarError::Truncated { at: at + filled as u64 }),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(TarError::Read(error)),
+            }
+        }
+        self.position += BLOCK;
+        let bytes = header.as_bytes();
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
+        let sum = bytes[..148].iter().chain(&bytes[156..]).map(|byte| u32::from(*byte)).sum::<u32>()
+            + 8 * u32::from(b' ');
+        match header.cksum() {
+            Ok(told) if told == sum => Ok(Some(header)),
+            Ok(_) => Err(TarError::Checksum { at }),
+            Err(_) if at == 0 => Err(TarError::NotTar),
+            Err(_) => Err(TarError::Checksum { at }),
+        }
+    }
+
+    fn expect(&mut self, size: u64, at: u64) -> Result<(), TarError> {
+        if i64::try_from(size).is_err() {
+            return Err(TarError::Extension {
+                at,
+                reason: "a size beyond 63 bits",
+            });
+        }
+        self.left = size;
+        self.padding = (BLOCK - size % BLOCK) % BLOCK;
+        Ok(())
+    }
+
+    fn records(&mut self, header: &Header, at: u64) -> Result<Records, TarError> {
+        let body = self.extension(header, at)?;
+        pax::parse(&body).map_err(|reason| TarError::Extension { at, reason })
+    }
+
+    fn extension(&mut self, header: &Header, at: u64) -> Result<Vec<u8>, TarError> {
+        let size = header.entry_size().map_err(|source| TarError::Header {
+            at,
+            field: "size",
+            source,
+        })?;
+        if size > MAX_EXTENSION {
+            return Err(TarError::Extension {
+                at,
+                reason: "longer than any name or attribute can be",
+            });
+        }
+        self.expect(size, at)?;
+        let mut body = vec![0; size as usize];
+        self.left = 0;
+        self.exactly(&mut body)?;
+        Ok(body)
+    }
+
+    fn skip(&mut self) -> Result<(), TarError> {
+        let rest = self.left + self.padding;
+        let skipped = io::copy(&mut (&mut self.inner).take(rest), &mut io::sink()).map_err(TarError::Read)?;
+        self.position += skipped;
+        if skipped < rest {
+            return Err(TarError::Truncated { at: self.position });
+        }
+        self.left = 0;
+        self.padding = 0;
+        Ok(())
+    }
+
+    fn exactly(&mut self, buffer: &mut [u8]) -> Result<(), TarError> {
+        self.inner.read_exact(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => TarError::Truncated { at: self.position },
+            _ => TarError::Read(error),
+        })?;
+        self.position += buffer.len() as u64;
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Stream<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self.inner.read(&mut buffer[..want])?;
+        self.left -= count as u64;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+fn add_extents(extents: &mut Vec<Extent>, headers: &[GnuSparseHeader]) -> Result<(), &'static str> {
+    for header in headers {
+        if header.is_empty() {
+            continue;
+        }
+        let extent = Extent {
+            offset: header.offset().map_err(|_| "a part's place is not a number")?,
+            length: header.length().map_err(|_| "a part's length is not a number")?,
+        };
+        // GNU tar ends the list with an empty part at the file's end.
+        if extent.length > 0 {
+            extents.push(extent);
+        }
+    }
+    Ok(())
+}
+
+fn without_nul(mut name: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = name.iter().position(|byte| *byte == 0) {
+        name.truncate(end);
+    }
+    name
+}
+
+/// Whole seconds of `1700000000.123456789`, rounded down.
+fn seconds(value: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let below = whole.starts_with('-') && fraction.bytes().any(|digit| digit != b'0');
+    if below { seconds.checked_sub(1) } else { Some(seconds) }
+}
