@@ -948,3 +948,23 @@ fn a_check_with_a_mistake_is_not_unknown_besides() {
     .unwrap_err();
     assert!(!text.contains("images/a.toml"), "{text}");
 }
+
+/// Editors save half a file, and people write any character anywhere.
+#[test]
+fn a_file_cut_or_changed_anywhere_is_told_of_without_a_panic() {
+    let kernel = "[[kernel]]\nversion = \"6.1\" # ä\r\nsource = { apt = \"debian\", suite = \"s\", package = \"p\" }\n\n[kernel.variants]\n\t\"v=1\" = { cmdline = 'é \"a b\"', sysctl = { a.b = 1 } }\n";
+    let image = "name = \"a\"\nsource = [{ directory = \"ä\" }]\nchecks = [\"b*\"]\n[[expect]]\nwhen = { kernel = \">=5.10\" }\noutcome = \"exit 3\"\n";
+    assert!(resolve(kernel, &[("a.toml", image)], CHECKS).is_ok());
+    let mut wrong = 0;
+    for text in [kernel, image] {
+        for (at, _) in text.char_indices() {
+            for piece in ["", "\n", "\"", "[", "é", "=", "\u{0}"] {
+                let changed = format!("{}{piece}{}", &text[..at], &text[at..]);
+                for text in [&changed, &text[..at]] {
+                    wrong += usize::from(resolve(text, &[("a.toml", text)], text).is_err());
+                }
+            }
+        }
+    }
+    assert!(wrong > 1000, "{wrong}");
+}

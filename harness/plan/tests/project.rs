@@ -174,14 +174,14 @@ fn the_dry_run_says_what_would_be_done() {
     assert_data_eq!(
         plan::describe_plan(&plan),
         str![[r#"
-KERNEL                SOURCE                                                                        SETTINGS
-6.1                   debian bookworm + debian-security bookworm-security: linux-image-cloud-amd64  cgroup v2
-6.1+vsyscall=emulate  debian bookworm + debian-security bookworm-security: linux-image-cloud-amd64  cgroup v2, cmdline vsyscall=emulate
-3.10+user-namespaces  https://vault.centos.org/7.9.2009/os/x86_64: kernel                           cgroup v1, cmdline user_namespace.enable=1, sysctl user.max_user_namespaces=15000
+KERNEL                SOURCE                                                        SETTINGS
+6.1                   debian bookworm + bookworm-security: linux-image-cloud-amd64  cgroup v2
+6.1+vsyscall=emulate  debian bookworm + bookworm-security: linux-image-cloud-amd64  cgroup v2, cmdline vsyscall=emulate
+3.10+user-namespaces  https://vault.centos.org/7.9.2009/os/x86_64: kernel           cgroup v1, cmdline user_namespace.enable=1, sysctl user.max_user_namespaces=15000
 
-IMAGE      SOURCE                                                                                           CHECKS
-debian:12  debian bookworm + debian-security bookworm-security: bash coreutils dpkg apt libc-bin perl-base  bash sort
-vsyscall   program vsyscall                                                                                 time
+IMAGE      SOURCE                                                                           CHECKS
+debian:12  debian bookworm + bookworm-security: bash coreutils dpkg apt libc-bin perl-base  bash sort
+vsyscall   program vsyscall                                                                 time
 
 3 kernels, 2 images, 3 checks: 9 cells
 

@@ -449,7 +449,7 @@ fn listings() {
     assert_data_eq!(
         plan::describe_kernels(&project()).to_string(),
         str![[r#"
-KERNEL                 DEFAULT  SOURCE                     SETTINGS                                                                                             NOTES
+KERNEL                 DEFAULT  SOURCE                     SETTINGS
 3.10                            /project/a                 cgroup v1
 3.10+vsyscall=none              /project/a                 cgroup v1, cmdline vsyscall=none
 6.12                   yes      /project/b                 cgroup v2
@@ -467,7 +467,7 @@ mine                            /project/../linux/bzImage  cgroup v2
     assert_data_eq!(
         plan::describe_images(&project()).to_string(),
         str![[r#"
-IMAGE      DEFAULT  SOURCE                 CHECKS            NOTES
+IMAGE      DEFAULT  SOURCE                 CHECKS
 centos:6   yes      /project/centos-6.tar  bash ls (apt)
 centos:7            /project/centos-7.tar  apt bash systemd
 debian:12  yes      /project/debian        ls
@@ -477,7 +477,7 @@ debian:12  yes      /project/debian        ls
     assert_data_eq!(
         plan::describe_checks(&project()).to_string(),
         str![[r#"
-CHECK    IMAGES              STDOUT     COMMAND         NOTES
+CHECK    IMAGES              STDOUT     COMMAND
 bash     centos:6                       bash
 ls       centos:6 debian:12             ls
 apt      centos:6 centos:7              apt
