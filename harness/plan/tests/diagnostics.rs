@@ -530,7 +530,7 @@ error: `command` is a string, not an array of strings
   |
   = hint: write it in brackets: ["bash"]
 
-error: not a regular expression: unclosed group
+error: `^(42$` is no regular expression: unclosed group
  --> images/checks.toml:4:10
   |
 4 | stdout = "^(42$"
@@ -603,7 +603,7 @@ error: an element of `command` is an integer, not a string
    |
    = hint: write it in quotes: "1"
 
-error: not a regular expression: repetition operator missing expression
+error: `{realease}` is no regular expression: repetition operator missing expression
   --> images/checks.toml:18:10
    |
 18 | stdout = "{realease}"
