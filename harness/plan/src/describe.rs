@@ -7,37 +7,76 @@ use crate::{
     Project, Settings,
 };
 
-/// A table of words: headings and rows of the same length.
+/// Notes are broken into lines of about this many characters.
+const WIDTH: usize = 96;
+
+/// A table of words, with something said below a row where there is something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// One word a column.
     pub headings: Vec<&'static str>,
-    /// Cells; an empty one says nothing.
-    pub rows: Vec<Vec<String>>,
+    /// As many cells as headings each.
+    pub rows: Vec<Row>,
 }
 
-/// Columns aligned with two spaces between them, no space at a line's end.
+/// A line of a [`Listing`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// An empty one says nothing.
+    pub cells: Vec<String>,
+    /// A sentence or two about it.
+    pub notes: Option<String>,
+}
+
+impl Row {
+    fn bare(cells: Vec<String>) -> Row {
+        Row { cells, notes: None }
+    }
+}
+
+/// Columns aligned with two spaces between them, notes indented below their row, no
+/// space at a line's end.
 impl fmt::Display for Listing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut widths: Vec<usize> = self.headings.iter().map(|heading| heading.len()).collect();
         for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
+            for (width, cell) in widths.iter_mut().zip(&row.cells) {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        let headings = self.headings.iter().map(|heading| (*heading).to_owned());
-        let mut lines = vec![headings.collect::<Vec<String>>()];
-        lines.extend(self.rows.iter().cloned());
-        for line in lines {
-            let cells: Vec<String> = line
-                .iter()
+        let aligned = |cells: &mut dyn Iterator<Item = &str>| {
+            let cells = cells
                 .zip(&widths)
-                .map(|(cell, width)| format!("{cell:width$}"))
-                .collect();
-            writeln!(formatter, "{}", cells.join("  ").trim_end())?;
+                .map(|(cell, width)| format!("{cell:width$}"));
+            let line = cells.collect::<Vec<String>>().join("  ");
+            line.trim_end().to_owned()
+        };
+        let headings = &mut self.headings.iter().copied();
+        writeln!(formatter, "{}", aligned(headings))?;
+        for row in &self.rows {
+            let cells = &mut row.cells.iter().map(String::as_str);
+            writeln!(formatter, "{}", aligned(cells))?;
+            for line in broken(row.notes.as_deref().unwrap_or_default()) {
+                writeln!(formatter, "    {line}")?;
+            }
         }
         Ok(())
     }
+}
+
+/// Into lines, at spaces.
+fn broken(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// `matrix list kernels`: every entry and variant.
@@ -48,28 +87,29 @@ pub fn describe_kernels(project: &Project) -> Listing {
         for variant in &entry.variants {
             let default = entry.default && variant.default;
             let mut row = kernel_row(&variant.kernel, default);
-            // The entry's are in the line above.
-            if variant.kernel.notes == entry.kernel.notes {
-                row.pop();
-                row.push(String::new());
-            }
+            // The entry's are said above.
+            row.notes = row
+                .notes
+                .filter(|_| variant.kernel.notes != entry.kernel.notes);
             rows.push(row);
         }
     }
     Listing {
-        headings: vec!["KERNEL", "DEFAULT", "SOURCE", "SETTINGS", "NOTES"],
+        headings: vec!["KERNEL", "DEFAULT", "SOURCE", "SETTINGS"],
         rows,
     }
 }
 
-fn kernel_row(kernel: &Kernel, default: bool) -> Vec<String> {
-    vec![
-        kernel.id.clone(),
-        yes(default),
-        joined(&kernel.sources),
-        kernel.settings.to_string(),
-        kernel.notes.clone().unwrap_or_default(),
-    ]
+fn kernel_row(kernel: &Kernel, default: bool) -> Row {
+    Row {
+        cells: vec![
+            kernel.id.clone(),
+            yes(default),
+            joined(&kernel.sources),
+            kernel.settings.to_string(),
+        ],
+        notes: kernel.notes.clone(),
+    }
 }
 
 /// `matrix list images`: every image, with its checks; those that run only when
@@ -83,16 +123,18 @@ pub fn describe_images(project: &Project) -> Listing {
                 check.name.clone()
             }
         });
-        vec![
-            entry.image.name.clone(),
-            yes(entry.default),
-            joined(&entry.image.sources),
-            checks.collect::<Vec<String>>().join(" "),
-            entry.notes.clone().unwrap_or_default(),
-        ]
+        Row {
+            cells: vec![
+                entry.image.name.clone(),
+                yes(entry.default),
+                joined(&entry.image.sources),
+                checks.collect::<Vec<String>>().join(" "),
+            ],
+            notes: entry.notes.clone(),
+        }
     });
     Listing {
-        headings: vec!["IMAGE", "DEFAULT", "SOURCE", "CHECKS", "NOTES"],
+        headings: vec!["IMAGE", "DEFAULT", "SOURCE", "CHECKS"],
         rows: rows.collect(),
     }
 }
@@ -113,17 +155,17 @@ pub fn describe_checks(project: &Project) -> Listing {
             }
         }
     }
-    let rows = forms.into_iter().map(|(check, notes, images)| {
-        vec![
+    let rows = forms.into_iter().map(|(check, notes, images)| Row {
+        cells: vec![
             check.name.clone(),
             images.join(" "),
             check.stdout.clone().unwrap_or_default(),
             shell_words(&check.command),
-            notes.cloned().unwrap_or_default(),
-        ]
+        ],
+        notes: notes.cloned(),
     });
     Listing {
-        headings: vec!["CHECK", "IMAGES", "STDOUT", "COMMAND", "NOTES"],
+        headings: vec!["CHECK", "IMAGES", "STDOUT", "COMMAND"],
         rows: rows.collect(),
     }
 }
@@ -136,11 +178,11 @@ pub fn describe_plan(plan: &Plan) -> String {
             .kernels
             .iter()
             .map(|kernel| {
-                vec![
+                Row::bare(vec![
                     kernel.id.clone(),
                     joined(&kernel.sources),
                     kernel.settings.to_string(),
-                ]
+                ])
             })
             .collect(),
     };
@@ -151,11 +193,11 @@ pub fn describe_plan(plan: &Plan) -> String {
             .iter()
             .map(|image| {
                 let checks = image.checks.iter().map(|check| check.name.as_str());
-                vec![
+                Row::bare(vec![
                     image.name.clone(),
                     joined(&image.sources),
                     checks.collect::<Vec<&str>>().join(" "),
-                ]
+                ])
             })
             .collect(),
     };
@@ -227,8 +269,16 @@ impl fmt::Display for AptSuite {
 
 impl fmt::Display for AptSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let suites: Vec<String> = self.suites.iter().map(ToString::to_string).collect();
-        write!(formatter, "{}", suites.join(" + "))?;
+        for (index, suite) in self.suites.iter().enumerate() {
+            match (index, &suite.archive) {
+                (0, _) => suite.fmt(formatter)?,
+                // Its suites say themselves that they are of the security archive.
+                (_, Archive::Debian | Archive::DebianSecurity) => {
+                    write!(formatter, " + {}", suite.suite)?;
+                }
+                (_, Archive::Url(_)) => write!(formatter, " + {suite}")?,
+            }
+        }
         if self.architecture != "amd64" {
             write!(formatter, " {}", self.architecture)?;
         }

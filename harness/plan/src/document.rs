@@ -112,7 +112,7 @@ impl<'r> Table<'r> {
         self.table.get(key).map(|value| Value {
             reader: self.reader,
             value,
-            key: key.to_owned(),
+            subject: format!("`{key}`"),
         })
     }
 
@@ -157,7 +157,7 @@ impl<'r> Table<'r> {
                     Value {
                         reader: self.reader,
                         value,
-                        key: name,
+                        subject: format!("`{name}`"),
                     },
                 )
             })
@@ -213,7 +213,8 @@ impl Refusal {
     pub(crate) fn unknown(kind: &str, word: &str, words: &[&str]) -> Refusal {
         let list = format!("there is {}", quoted_list(words.iter().copied()));
         let hint = match nearest(word, words.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`? {list}"),
+            Some(near) if words.len() > 1 => format!("did you mean `{near}`? {list}"),
+            Some(near) => format!("did you mean `{near}`?"),
             None => list,
         };
         Refusal::new(format!("unknown {kind} `{word}`")).hint(hint)
@@ -221,11 +222,12 @@ impl Refusal {
 }
 
 /// A value being read.
+#[derive(Clone)]
 pub(crate) struct Value<'r> {
     reader: &'r Reader,
     value: &'r Spanned<DeValue<'r>>,
-    /// The key it belongs to.
-    key: String,
+    /// What it is called in messages: `` `version` ``, an element of `` `checks` ``.
+    subject: String,
 }
 
 impl<'r> Value<'r> {
@@ -245,8 +247,23 @@ impl<'r> Value<'r> {
         self.value.get_ref().is_table()
     }
 
-    /// Reports that the value has the wrong type.
-    pub(crate) fn wrong_type(&self, expected: &str) {
+    /// Reports that the value has the wrong type; the mend is the same value in
+    /// quotes or brackets, where those are what it lacks.
+    fn wrong_type(&self, expected: &str) {
+        let value = self.value.get_ref();
+        let hint = match (expected, self.text()) {
+            ("a string", Some(text)) if !value.is_array() && !value.is_table() => {
+                Some(format!("write it in quotes: \"{text}\""))
+            }
+            ("an array of strings", Some(text)) if value.is_str() => {
+                Some(format!("write it in brackets: [{text}]"))
+            }
+            _ => None,
+        };
+        self.wrong_type_with(expected, hint);
+    }
+
+    fn wrong_type_with(&self, expected: &str, hint: Option<String>) {
         let found = match self.value.get_ref() {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -257,20 +274,17 @@ impl<'r> Value<'r> {
             DeValue::Table(_) => "a table",
         };
         let mut diagnostic = Diagnostic::new(
-            format!("`{}` is {found}, not {expected}", self.key),
+            format!("{} is {found}, not {expected}", self.subject),
             &self.place(),
             format!("expected {expected}"),
         );
-        let scalar = !self.is_array() && !self.is_table();
-        let text = self.reader.file.text.get(self.value.span());
-        if let (true, true, Some(text)) = (scalar, expected.starts_with("a string"), text) {
-            diagnostic = diagnostic.hint(format!("write it in quotes: \"{text}\""));
-        } else if let (true, Some(text)) = (expected == "an array of strings", text)
-            && self.value.get_ref().is_str()
-        {
-            diagnostic = diagnostic.hint(format!("write it in brackets: [{text}]"));
-        }
+        diagnostic.hint = hint;
         self.report(diagnostic);
+    }
+
+    /// As the file has it.
+    fn text(&self) -> Option<&str> {
+        self.reader.file.text.get(self.value.span())
     }
 
     pub(crate) fn string(&self) -> Option<Located<String>> {
@@ -294,6 +308,22 @@ impl<'r> Value<'r> {
                 None
             }
         }
+    }
+
+    /// The same for an amount that is written with its unit, as in `"512MiB"`.
+    pub(crate) fn amount<T>(
+        &self,
+        unit: &str,
+        rule: impl Fn(&str) -> Result<T, Refusal>,
+    ) -> Option<T> {
+        if !self.value.get_ref().is_integer() {
+            return self.parsed(rule);
+        }
+        let hint = self
+            .text()
+            .map(|text| format!("write it with its unit, in quotes: \"{text}{unit}\""));
+        self.wrong_type_with("a string", hint);
+        None
     }
 
     /// Reports that the value cannot be.
@@ -342,7 +372,7 @@ impl<'r> Value<'r> {
         let elements = array.iter().map(|value| Value {
             reader: self.reader,
             value,
-            key: self.key.clone(),
+            subject: format!("an element of {}", self.subject),
         });
         Some(elements.collect())
     }
@@ -370,7 +400,9 @@ impl<'r> Value<'r> {
     /// `[[key]]` tables; other elements are reported and left out.
     pub(crate) fn tables(&self, what: &'static str) -> Vec<Table<'r>> {
         if self.is_table() {
-            self.wrong_type("an array of tables");
+            let key = self.subject.trim_matches('`');
+            let hint = format!("write [[{key}]] for [{key}]");
+            self.wrong_type_with("an array of tables", Some(hint));
             return Vec::new();
         }
         self.elements("an array of tables")

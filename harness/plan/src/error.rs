@@ -32,7 +32,7 @@ pub enum PlanError {
     Unmatched(Vec<Unmatched>),
     /// Nothing was asked for and nothing is run by default.
     #[error(
-        "no {kind} is run by default\n  hint: name some with `{}`; there is {}",
+        "no {kind} is run by default\n  hint: name some with `{}`: {}",
         kind.option(),
         quoted_list(available.iter().map(String::as_str))
     )]
@@ -89,22 +89,32 @@ pub struct Unmatched {
     pub available: Vec<String>,
 }
 
+/// Without what there is, which is said once for several.
 impl fmt::Display for Unmatched {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.selector.is_empty() {
+            return write!(formatter, "an empty {} selector", self.kind);
+        }
         write!(formatter, "no {} matches `{}`", self.kind, self.selector)?;
         if let Some(reason) = &self.reason {
             write!(formatter, ": {reason}")?;
         }
-        formatter.write_str("\n  hint: ")?;
-        let available = || self.available.iter().map(String::as_str);
-        if let Some(near) = nearest(&self.selector, available()) {
-            write!(formatter, "did you mean `{near}`? ")?;
+        if let Some(near) = nearest(&self.selector, self.available.iter().map(String::as_str)) {
+            write!(formatter, "\n  hint: did you mean `{near}`?")?;
         }
-        write!(formatter, "there is {}", quoted_list(available()))
+        Ok(())
     }
 }
 
+/// All of them; behind the last of each kind, what there is of it.
 fn lines(unmatched: &[Unmatched]) -> String {
-    let lines: Vec<String> = unmatched.iter().map(Unmatched::to_string).collect();
+    let mut lines = Vec::new();
+    for (index, one) in unmatched.iter().enumerate() {
+        lines.push(one.to_string());
+        if unmatched.get(index + 1).map(|next| next.kind) != Some(one.kind) {
+            let available = quoted_list(one.available.iter().map(String::as_str));
+            lines.push(format!("  hint: the {}s there are: {available}", one.kind));
+        }
+    }
     lines.join("\n")
 }

@@ -75,8 +75,8 @@ fn read(
     let expects: Vec<ExpectEntry> = table
         .value("expect")
         .map_or_else(Vec::new, |value| value.tables("an expectation"))
-        .into_iter()
-        .filter_map(ExpectEntry::read)
+        .iter()
+        .map(ExpectEntry::read)
         .collect();
     let default = table.boolean("default").unwrap_or(true);
     let notes = table.string("notes").map(|notes| notes.value);
@@ -88,7 +88,7 @@ fn read(
         own_names: &own_names,
     };
     let rows = available.rows(listed.as_ref());
-    if let (true, Some(named)) = (rows.is_empty() && shared.readable, &named) {
+    if let (true, Some(named)) = (rows.is_empty() && available.all_sound(), &named) {
         named.report(
             Diagnostic::new("an image without any check", &named.place(), "")
                 .hint("list some of checks.toml in `checks`, or write a [[check]]"),
@@ -227,6 +227,11 @@ impl Available<'_> {
             let names = rows.iter().map(|row| row.check.name.as_str());
             image.report(self.unknown(check, "this image has", names));
         }
+    }
+
+    /// No check has mistakes, so one that is not there is not there.
+    fn all_sound(&self) -> bool {
+        self.shared.readable && self.names().all(|name| self.sound(name))
     }
 
     fn sound(&self, name: &str) -> bool {

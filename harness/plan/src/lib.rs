@@ -23,7 +23,9 @@ mod similar;
 mod source;
 mod version;
 
-pub use describe::{Listing, describe_checks, describe_images, describe_kernels, describe_plan};
+pub use describe::{
+    Listing, Row, describe_checks, describe_images, describe_kernels, describe_plan,
+};
 pub use diagnostic::{Diagnostic, Diagnostics, Place, SourceFile};
 pub use error::{Kind, PlanError, Unmatched};
 pub use load::{find_project, load, resolve};

@@ -136,3 +136,70 @@ pub fn resolve(
         checks: shared.checks,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KERNEL: &str = "[[kernel]]\nversion = \"6.1\"\nsource = { path = \"x\" }\n";
+
+    #[test]
+    fn the_nearest_project_upwards_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("a/b/c");
+        fs::create_dir_all(&inner).unwrap();
+        fs::write(folder.path().join(KERNELS), "").unwrap();
+        fs::write(folder.path().join("a/b").join(KERNELS), "").unwrap();
+        assert_eq!(find_project(&inner).unwrap(), folder.path().join("a/b"));
+        let other = folder.path().join("a");
+        assert_eq!(find_project(&other).unwrap(), folder.path());
+        let error = find_project(Path::new("/proc")).unwrap_err().to_string();
+        assert!(error.starts_with("no kernels.toml in /proc or"), "{error}");
+    }
+
+    #[test]
+    fn images_and_checks_may_be_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(KERNELS), KERNEL).unwrap();
+        let project = load(folder.path()).unwrap();
+        assert_eq!(project.kernels.len(), 1);
+        assert_eq!((project.images.len(), project.checks.len()), (0, 0));
+    }
+
+    #[test]
+    fn only_toml_files_are_images_and_checks_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = folder.path().join("images");
+        fs::create_dir(&images).unwrap();
+        fs::write(folder.path().join(KERNELS), KERNEL).unwrap();
+        let check = "[[check]]\nname = \"ls\"\ncommand = [\"ls\"]\n";
+        fs::write(images.join("checks.toml"), check).unwrap();
+        for name in ["b", "a"] {
+            let text = format!("name = \"{name}\"\nsource = {{ directory = \"{name}\" }}\n");
+            fs::write(images.join(format!("{name}.toml")), text).unwrap();
+        }
+        for name in [".c.toml", "README.md", "d.toml~"] {
+            fs::write(images.join(name), "not for us").unwrap();
+        }
+        let project = load(folder.path()).unwrap();
+        let names: Vec<&str> = project
+            .images
+            .iter()
+            .map(|entry| entry.image.name.as_str())
+            .collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(project.checks.len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("kernels.toml"), "{error}");
+
+        fs::write(folder.path().join(KERNELS), b"\xff\xfe").unwrap();
+        let error = load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("kernels.toml"), "{error}");
+        assert!(error.contains("UTF-8"), "{error}");
+    }
+}

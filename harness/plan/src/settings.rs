@@ -27,7 +27,9 @@ impl SettingsPart {
                 .and_then(|value| value.parsed(command_line))
                 .unwrap_or_default(),
             cpu: table.value("cpu").and_then(|value| value.parsed(cpu)),
-            memory: table.value("memory").and_then(|value| value.parsed(memory)),
+            memory: table
+                .value("memory")
+                .and_then(|value| value.amount("MiB", memory)),
             cgroup: table.value("cgroup").and_then(|value| value.parsed(cgroup)),
             sysctl: sysctl(table),
         }

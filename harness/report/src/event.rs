@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Attempt, CellId, ImageRow, KernelColumn, Run};
+use crate::{Attempt, CellId, ImageRow, KernelColumn, Run};
 
 /// Something that happened. Serialised with a `kind` field: this is what
 /// `--json` prints and `events.jsonl` holds, one per line.
@@ -103,7 +103,8 @@ pub enum Event {
         /// Which.
         cell: CellId,
     },
-    /// An attempt at a cell has ended. The last attempt of a cell is its result.
+    /// An attempt at a cell has ended. The last attempt of a cell with a result
+    /// is its result.
     CellFinished {
         /// Which.
         cell: CellId,
@@ -117,6 +118,8 @@ pub enum Event {
     },
     /// The last event.
     RunFinished {
+        /// RFC 3339, UTC: [`crate::timestamp`].
+        finished: String,
         /// Where wall time went, milliseconds, by phase: `fetch`, `build`,
         /// `boot`, `cells`, `total`. Phases overlap where work was done side by
         /// side.

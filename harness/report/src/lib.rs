@@ -6,8 +6,25 @@
 //! and then; whatever ends the program, [`Run::load`] reads back all that had
 //! happened. Exporters read the model only, one file each.
 
+mod counts;
 mod event;
+mod facts;
+mod findings;
+mod fold;
+mod grid;
+mod load;
+pub mod markdown;
 mod model;
+mod plain;
+mod record;
+mod shown;
+pub mod text;
 
+pub use counts::Counts;
 pub use event::Event;
+pub use facts::{CgroupLayout, FactsRecord, VsyscallMode};
+pub use fold::FoldError;
+pub use load::LoadError;
 pub use model::*;
+pub use plain::plain_line;
+pub use record::{RecordError, Recorder, timestamp};

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::FactsRecord;
+
 /// Everything one `matrix run` recorded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// The shape's version, [`SCHEMA`].
@@ -24,8 +27,11 @@ pub struct Run {
 /// The present value of [`Run::schema`].
 pub const SCHEMA: u32 = 1;
 
+/// Why a planned cell has no result before its turn has come.
+pub const NOT_REACHED: &str = "its turn has not come";
+
 /// What is said of a run as a whole.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunHead {
     /// The name of its folder: `2026-11-24T12-42-09Z-3f2a`.
@@ -52,8 +58,90 @@ pub struct RunHead {
     pub timings: BTreeMap<String, u64>,
 }
 
+impl Run {
+    /// A run before its first machine has started: every kernel × image × check
+    /// a cell that was not run.
+    pub fn planned(
+        run: RunHead,
+        kernels: Vec<KernelColumn>,
+        images: Vec<ImageRow>,
+        runtime: &str,
+    ) -> Self {
+        let mut cells = Vec::new();
+        for kernel in &kernels {
+            for image in &images {
+                for check in &image.checks {
+                    cells.push(Cell {
+                        kernel: kernel.id.clone(),
+                        image: image.id.clone(),
+                        check: check.name.clone(),
+                        runtime: runtime.to_owned(),
+                        outcome: verdict::Outcome::not_run(NOT_REACHED),
+                        expected: None,
+                        because: None,
+                        verdict: verdict::Verdict::NotRun,
+                        attempts: Vec::new(),
+                        cause: None,
+                        duration_ms: None,
+                    });
+                }
+            }
+        }
+        Self {
+            schema: SCHEMA,
+            run,
+            kernels,
+            images,
+            cells,
+        }
+    }
+
+    /// The kernel of this id.
+    pub fn kernel(&self, id: &str) -> Option<&KernelColumn> {
+        self.kernels.iter().find(|kernel| kernel.id == id)
+    }
+
+    /// The image of this name.
+    pub fn image(&self, id: &str) -> Option<&ImageRow> {
+        self.images.iter().find(|image| image.id == id)
+    }
+
+    /// The program neither came to the run's end nor was told to stop: it was
+    /// killed, or is still at work.
+    pub fn is_unfinished(&self) -> bool {
+        self.run.finished.is_none()
+    }
+}
+
+/// The JSON schema of results.json, for the present [`SCHEMA`].
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Run).to_value()
+}
+
+impl Cell {
+    /// Which one it is.
+    pub fn id(&self) -> CellId {
+        CellId {
+            kernel: self.kernel.clone(),
+            image: self.image.clone(),
+            check: self.check.clone(),
+        }
+    }
+}
+
+impl std::fmt::Display for CellId {
+    /// `6.1 × debian:12 × bash`.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} × {} × {}",
+            self.kernel, self.image, self.check
+        )
+    }
+}
+
 /// Where a column stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColumnStatus {
     /// Nothing is known yet.
@@ -65,14 +153,14 @@ pub enum ColumnStatus {
 }
 
 /// A kernel.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KernelColumn {
     /// `6.1`, `6.1+vsyscall=emulate`.
     pub id: String,
     /// Where it stands.
     pub status: ColumnStatus,
-    /// Why it is unavailable.
+    /// Why it is unavailable; of one that ran, why it did not come up again.
     pub reason: Option<String>,
     /// A run without it still counts as complete.
     pub optional: bool,
@@ -85,7 +173,7 @@ pub struct KernelColumn {
     /// Host's choices: `cpu`, `memory`, `cgroup`, `sysctl.*`.
     pub settings: BTreeMap<String, String>,
     /// What it is and can do.
-    pub facts: Option<wire::Facts>,
+    pub facts: Option<FactsRecord>,
     /// Milliseconds from QEMU's start to the waiting guest, one per boot.
     pub boots_ms: Vec<u64>,
     /// How many times slower than the host the guest computes, in thousandths:
@@ -96,7 +184,7 @@ pub struct KernelColumn {
 }
 
 /// A userland.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageRow {
     /// `debian:12`.
@@ -112,7 +200,7 @@ pub struct ImageRow {
 }
 
 /// A check of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRow {
     /// The row's name.
@@ -122,7 +210,9 @@ pub struct CheckRow {
 }
 
 /// Which cell.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(deny_unknown_fields)]
 pub struct CellId {
     /// Kernel id.
@@ -134,7 +224,7 @@ pub struct CellId {
 }
 
 /// One kernel × image × check, with every attempt at it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
     /// Kernel id.
@@ -145,7 +235,8 @@ pub struct Cell {
     pub check: String,
     /// Which runtime made the container: `bundled`.
     pub runtime: String,
-    /// What happened: the last attempt's, or not run with the reason.
+    /// What happened: that of the last attempt with a result, or not run with the
+    /// reason. An attempt that came to nothing does not hide an earlier result.
     pub outcome: verdict::Outcome,
     /// The outcome that was expected, in an expectation's words; none while the
     /// facts it depends on are not known.
@@ -156,14 +247,14 @@ pub struct Cell {
     pub verdict: verdict::Verdict,
     /// Every attempt, in order.
     pub attempts: Vec<Attempt>,
-    /// The last attempt's cause.
+    /// That attempt's cause.
     pub cause: Option<verdict::Cause>,
-    /// Milliseconds, the last attempt's.
+    /// Milliseconds, that attempt's.
     pub duration_ms: Option<u64>,
 }
 
 /// One try at a cell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// What happened.

@@ -6,12 +6,13 @@
 mod cause;
 pub mod errno;
 mod expectation;
+pub mod judge;
 mod near;
 mod outcome;
 pub mod signal;
 mod verdict;
 
-pub use cause::Cause;
+pub use cause::{Cause, Observation, cause};
 pub use expectation::{
     Condition, ConditionError, Conditions, Expectation, ExpectedOutcome, ExpectedOutcomeError,
     Fact, Range, RangeError, expected,

@@ -151,12 +151,15 @@ fn file(selector: &str, directory: &Path) -> Result<Kernel, Option<String>> {
     })
 }
 
+/// What a comparison asks of the order of two versions.
+type Holds = fn(Ordering) -> bool;
+
 /// Which entries a selector speaks of, before any variant.
 enum Which<'a> {
     Names(Pattern<'a>),
     Newest(Vec<u32>),
     Series(Vec<u32>),
-    Compared(fn(Ordering) -> bool, Version),
+    Compared(Holds, Version),
     Between(Version, Version),
 }
 
@@ -170,7 +173,7 @@ impl<'a> Which<'a> {
             let version = Version::bound(text.trim());
             version.map_err(|error| Some(error.to_string()))
         };
-        let comparisons: [(&str, fn(Ordering) -> bool); 4] = [
+        let comparisons: [(&str, Holds); 4] = [
             (">=", Ordering::is_ge),
             ("<=", Ordering::is_le),
             (">", Ordering::is_gt),

@@ -243,7 +243,7 @@ mod tests {
                 "exit 0",
                 "exit status 0 is `pass`, or `mismatch` where the output is wrong",
             ),
-            ("exec ENOENTT", "did you mean `exec ENOENT`?"),
+            ("exec ENOEXC", "did you mean `exec ENOEXEC`?"),
         ] {
             let error = given.parse::<ExpectedOutcome>().unwrap_err();
             assert_eq!(error.hint().as_deref(), Some(hint), "{given}: {error}");

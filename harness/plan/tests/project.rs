@@ -1,0 +1,190 @@
+//! This repository's own kernels.toml and images/.
+
+use std::path::{Path, PathBuf};
+
+use plan::{AptSource, Archive, ImageSource, KernelSource, Selection};
+use snapbox::{assert_data_eq, str};
+
+fn root() -> PathBuf {
+    plan::find_project(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+fn project() -> plan::Project {
+    plan::load(&root()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn planned(kernels: &str, images: &str, checks: &str) -> plan::Plan {
+    let list = |text: &str| {
+        let given = Some(text.to_owned()).filter(|text| !text.is_empty());
+        given.into_iter().collect::<Vec<String>>()
+    };
+    let selection = Selection {
+        kernels: list(kernels),
+        images: list(images),
+        checks: list(checks),
+        directory: root(),
+    };
+    plan::plan(&project(), &selection).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn kernel_ids(plan: &plan::Plan) -> Vec<&str> {
+    plan.kernels
+        .iter()
+        .map(|kernel| kernel.id.as_str())
+        .collect()
+}
+
+#[test]
+fn every_entry_says_what_it_is() {
+    let project = project();
+    for entry in &project.kernels {
+        assert!(entry.kernel.notes.is_some(), "{}", entry.kernel.id);
+    }
+    for entry in &project.images {
+        assert!(entry.notes.is_some(), "{}", entry.image.name);
+    }
+    for entry in &project.checks {
+        assert!(entry.notes.is_some(), "{}", entry.check.name);
+    }
+}
+
+/// Mirrors come from the machine's own configuration; only public archives that no
+/// mirror carries are named.
+#[test]
+fn no_mirror_is_named() {
+    let project = project();
+    let apt = |source: &AptSource| -> Vec<Archive> {
+        source
+            .suites
+            .iter()
+            .map(|suite| suite.archive.clone())
+            .collect()
+    };
+    let kernels = project
+        .kernels
+        .iter()
+        .flat_map(|entry| &entry.kernel.sources);
+    let mut archives: Vec<Archive> = kernels
+        .flat_map(|source| match source {
+            KernelSource::Apt(source) => apt(source),
+            KernelSource::Rpm { base, .. } => vec![Archive::Url(base.clone())],
+            KernelSource::Path { kernel, .. } => panic!("{} is on one machine", kernel.display()),
+        })
+        .collect();
+    let images = project.images.iter().flat_map(|entry| &entry.image.sources);
+    archives.extend(images.flat_map(|source| match source {
+        ImageSource::Apt(source) => apt(source),
+        ImageSource::Program(_) => Vec::new(),
+        ImageSource::Directory(path) | ImageSource::Tarball(path) => {
+            panic!("{} is on one machine", path.display())
+        }
+    }));
+    for archive in archives {
+        if let Archive::Url(url) = archive {
+            let host = url.split('/').nth(2).unwrap();
+            assert!(
+                ["archive.debian.org", "vault.centos.org"].contains(&host),
+                "{url}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_run_by_default_is_a_few_minutes_work() {
+    let plan = planned("", "", "");
+    assert_eq!(
+        kernel_ids(&plan),
+        ["5.10", "6.1", "6.1+vsyscall=emulate", "6.12"]
+    );
+    let images: Vec<&str> = plan
+        .images
+        .iter()
+        .map(|image| image.name.as_str())
+        .collect();
+    assert_eq!(images, ["debian:11", "debian:12", "debian:13", "vsyscall"]);
+}
+
+/// The command people come for shows one kernel with two settings.
+#[test]
+fn naming_kernels_brings_the_variant_that_shows_the_difference() {
+    let plan = planned("5.10,6.1,6.12", "vsyscall", "time");
+    assert_eq!(
+        kernel_ids(&plan),
+        ["5.10", "6.1", "6.1+vsyscall=emulate", "6.12"]
+    );
+    assert_eq!(plan.kernels[2].settings.command_line, ["vsyscall=emulate"]);
+    assert_eq!(plan.kernels[1].sources, plan.kernels[2].sources);
+}
+
+#[test]
+fn old_kernels_and_the_newest_of_a_series() {
+    assert_eq!(
+        kernel_ids(&planned("3.10,4.9,4.19,6.x", "", "")),
+        ["3.10", "4.9", "4.19", "4.19+vsyscall=emulate", "6.19"]
+    );
+}
+
+#[test]
+fn kernels_that_no_mirror_carries_are_optional() {
+    for entry in &project().kernels {
+        let archived = entry.version < "5.10".parse().unwrap();
+        assert_eq!(entry.kernel.optional, archived, "{}", entry.kernel.id);
+    }
+}
+
+#[test]
+fn the_vsyscall_program_is_foreseen_to_die_without_the_page() {
+    let plan = planned("", "vsyscall", "");
+    let image = &plan.images[0];
+    let checks: Vec<&str> = image
+        .checks
+        .iter()
+        .map(|check| check.name.as_str())
+        .collect();
+    assert_eq!(checks, ["time", "gettimeofday", "getcpu", "read"]);
+    let foreseen: Vec<String> = image
+        .expectations
+        .iter()
+        .map(|expectation| {
+            format!(
+                "{} when {}: {}",
+                expectation.check.as_deref().unwrap_or("any"),
+                expectation.when,
+                expectation.outcome
+            )
+        })
+        .collect();
+    assert_data_eq!(
+        foreseen.join("\n"),
+        str![[r#"
+any when vsyscall is none: SIGSEGV
+read when vsyscall is xonly: SIGSEGV
+"#]]
+    );
+}
+
+#[test]
+fn the_dry_run_says_what_would_be_done() {
+    let plan = planned(
+        "6.1,3.10+user-namespaces",
+        "debian:12,vsyscall",
+        "bash,time,sort",
+    );
+    assert_data_eq!(
+        plan::describe_plan(&plan),
+        str![[r#"
+KERNEL                SOURCE                                                        SETTINGS
+6.1                   debian bookworm + bookworm-security: linux-image-cloud-amd64  cgroup v2
+6.1+vsyscall=emulate  debian bookworm + bookworm-security: linux-image-cloud-amd64  cgroup v2, cmdline vsyscall=emulate
+3.10+user-namespaces  https://vault.centos.org/7.9.2009/os/x86_64: kernel           cgroup v1, cmdline user_namespace.enable=1, sysctl user.max_user_namespaces=15000
+
+IMAGE      SOURCE                                                                           CHECKS
+debian:12  debian bookworm + bookworm-security: bash coreutils dpkg apt libc-bin perl-base  bash sort
+vsyscall   program vsyscall                                                                 time
+
+3 kernels, 2 images, 3 checks: 9 cells
+
+"#]]
+    );
+}

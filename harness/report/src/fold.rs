@@ -1,0 +1,174 @@
+//! A run is the fold of its events.
+
+use verdict::{Outcome, Verdict};
+
+use crate::{Attempt, Cell, CellId, ColumnStatus, Event, KernelColumn, NOT_REACHED, Run};
+
+/// Why a cell that has begun has no result yet.
+const BEGUN: &str = "it had begun, and nothing was heard of it yet";
+
+/// An event that does not belong to the run: a mistake of the program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// It speaks of a kernel that is not in the plan.
+    #[error("an event speaks of the kernel `{0}`, which is not in the plan")]
+    UnknownKernel(String),
+    /// It speaks of an image that is not in the plan.
+    #[error("an event speaks of the image `{0}`, which is not in the plan")]
+    UnknownImage(String),
+    /// It speaks of a cell that is not in the plan.
+    #[error("an event speaks of the cell {0}, which is not in the plan")]
+    UnknownCell(CellId),
+}
+
+impl Run {
+    /// What the run is after this event. [`Event::RunStarted`] begins anew, so
+    /// that a stream read twice from its start gives the same run.
+    ///
+    /// # Errors
+    /// When the event speaks of what is not in the plan; nothing is changed then.
+    pub fn apply(&mut self, event: &Event) -> Result<(), FoldError> {
+        match event {
+            Event::RunStarted { run } => *self = (**run).clone(),
+            Event::RunFacts {
+                qemu,
+                acceleration,
+                acceleration_reason,
+            } => {
+                self.run.qemu = Some(qemu.clone());
+                self.run.acceleration = Some(acceleration.clone());
+                self.run.acceleration_reason = Some(acceleration_reason.clone());
+            }
+            Event::ImageReady { image } => {
+                let row = self
+                    .images
+                    .iter_mut()
+                    .find(|row| row.id == image.id)
+                    .ok_or_else(|| FoldError::UnknownImage(image.id.clone()))?;
+                // Its checks are the plan's: cells stand for them.
+                row.digest.clone_from(&image.digest);
+                row.source.clone_from(&image.source);
+                row.reason = None;
+            }
+            Event::ImageUnavailable { image, reason } => {
+                let row = self
+                    .images
+                    .iter_mut()
+                    .find(|row| row.id == *image)
+                    .ok_or_else(|| FoldError::UnknownImage(image.clone()))?;
+                row.reason = Some(reason.clone());
+                self.not_run(reason, |cell| cell.image == *image);
+            }
+            Event::VmReady {
+                kernel,
+                boot_ms,
+                column,
+                ..
+            } => {
+                let old = self.column(kernel)?;
+                let mut boots_ms = std::mem::take(&mut old.boots_ms);
+                boots_ms.push(*boot_ms);
+                *old = KernelColumn {
+                    id: kernel.clone(),
+                    status: ColumnStatus::Ran,
+                    reason: None,
+                    boots_ms,
+                    ..(**column).clone()
+                };
+            }
+            Event::KernelUnavailable { kernel, reason } => {
+                let column = self.column(kernel)?;
+                // One that came up once has facts and results to show.
+                if column.status != ColumnStatus::Ran {
+                    column.status = ColumnStatus::Unavailable;
+                }
+                column.reason = Some(reason.clone());
+                self.not_run(reason, |cell| cell.kernel == *kernel);
+            }
+            Event::CellStarted { cell } => {
+                let cell = self.cell(cell)?;
+                if cell.attempts.is_empty() {
+                    cell.outcome = Outcome::not_run(BEGUN);
+                }
+            }
+            Event::CellFinished { cell, attempt } => self.cell(cell)?.add((**attempt).clone()),
+            Event::RunFinished {
+                finished,
+                timings,
+                interrupted,
+            } => {
+                self.run.finished = Some(finished.clone());
+                self.run.timings.clone_from(timings);
+                self.run.interrupted.clone_from(interrupted);
+                if let Some(why) = interrupted {
+                    self.cut_short(why);
+                }
+            }
+            Event::Note { .. }
+            | Event::FetchStarted { .. }
+            | Event::FetchProgress { .. }
+            | Event::FetchFinished { .. }
+            | Event::VmStarting { .. }
+            | Event::VmGone { .. }
+            | Event::KernelFinished { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Says of every cell without an answer that the run ended before it.
+    pub(crate) fn cut_short(&mut self, why: &str) {
+        for cell in &mut self.cells {
+            if let Outcome::NotRun { reason } = &mut cell.outcome
+                && (reason == NOT_REACHED || reason == BEGUN)
+            {
+                *reason = format!("{reason}: {why}");
+            }
+        }
+    }
+
+    /// Gives the reason to the cells that have no attempt.
+    fn not_run(&mut self, reason: &str, chosen: impl Fn(&Cell) -> bool) {
+        for cell in &mut self.cells {
+            if cell.attempts.is_empty() && chosen(cell) {
+                cell.outcome = Outcome::not_run(reason);
+            }
+        }
+    }
+
+    fn column(&mut self, id: &str) -> Result<&mut KernelColumn, FoldError> {
+        self.kernels
+            .iter_mut()
+            .find(|column| column.id == id)
+            .ok_or_else(|| FoldError::UnknownKernel(id.to_owned()))
+    }
+
+    fn cell(&mut self, id: &CellId) -> Result<&mut Cell, FoldError> {
+        self.cells
+            .iter_mut()
+            .find(|cell| {
+                cell.check == id.check && cell.image == id.image && cell.kernel == id.kernel
+            })
+            .ok_or_else(|| FoldError::UnknownCell(id.clone()))
+    }
+}
+
+impl Cell {
+    fn add(&mut self, attempt: Attempt) {
+        // Trouble on a retry does not take back what was seen before it.
+        let decides = attempt.outcome.is_result() || !self.outcome.is_result();
+        if decides {
+            self.outcome = attempt.outcome.clone();
+            self.expected = Some(attempt.expected.clone());
+            self.because.clone_from(&attempt.because);
+            // A verdict that contradicts its outcome would be a lie in every table.
+            self.verdict = if attempt.outcome.is_result() {
+                attempt.verdict
+            } else {
+                Verdict::NotRun
+            };
+            self.cause.clone_from(&attempt.cause);
+            self.duration_ms = Some(attempt.duration_ms);
+        }
+        self.attempts.push(attempt);
+    }
+}

@@ -1,0 +1,160 @@
+//! The record of a run on disk, kept while it runs.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use fs_err::{self as fs, File};
+
+use crate::{Event, FoldError, Run, markdown};
+
+/// Every event, one JSON object a line.
+pub(crate) const EVENTS: &str = "events.jsonl";
+/// The model.
+pub(crate) const RESULTS: &str = "results.json";
+/// The table for people.
+pub(crate) const TABLE: &str = "table.md";
+
+/// The time since results.json was last written must be this many times what
+/// the writing took before it is written anew: a twentieth of the time at most.
+const PATIENCE: u32 = 20;
+
+/// Why something could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// A file could not be written; the error names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The folder holds a run already.
+    #[error("{0} holds the record of a run already")]
+    Taken(PathBuf),
+    /// The event does not belong to the run.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// The first event was another than [`Event::RunStarted`].
+    #[error("an event came before the run had started")]
+    NotStarted,
+    /// An event or the model could not be put into JSON.
+    #[error("a record could not be put into JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Keeps the record of one run in its folder: `events.jsonl`, appended with each
+/// event; `results.json` and `table.md`, each written to a temporary name and
+/// renamed, at the start, now and then, and at the end.
+#[derive(Debug)]
+pub struct Recorder {
+    folder: PathBuf,
+    events: File,
+    run: Option<Run>,
+    written: Instant,
+    cost: Duration,
+}
+
+impl Recorder {
+    /// Makes the folder and opens the record; the first event must be
+    /// [`Event::RunStarted`].
+    ///
+    /// # Errors
+    /// When the folder cannot be made or holds the record of a run already.
+    pub fn create(folder: &Path) -> Result<Self, RecordError> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join(EVENTS);
+        let events = match fs::OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .open(&path)
+        {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(RecordError::Taken(folder.to_owned()));
+            }
+            opened => opened?,
+        };
+        Ok(Self {
+            folder: folder.to_owned(),
+            events,
+            run: None,
+            written: Instant::now(),
+            cost: Duration::ZERO,
+        })
+    }
+
+    /// Records an event. When this returns, the event is with the operating
+    /// system: the program can be killed without losing it.
+    ///
+    /// # Errors
+    /// When it does not belong to the run, or a file cannot be written.
+    pub fn record(&mut self, event: &Event) -> Result<(), RecordError> {
+        match (&mut self.run, event) {
+            (None, Event::RunStarted { run }) => self.run = Some((**run).clone()),
+            (None, _) => return Err(RecordError::NotStarted),
+            (Some(run), event) => run.apply(event)?,
+        }
+        // A download's progress says nothing of the run once it is over, and
+        // would be most of the file.
+        if !matches!(event, Event::FetchProgress { .. }) {
+            let mut line = serde_json::to_vec(event)?;
+            line.push(b'\n');
+            // One write a line: it is torn only if the machine goes down.
+            self.events.write_all(&line)?;
+        }
+        match event {
+            Event::RunStarted { .. } => self.write(false),
+            Event::RunFinished { .. } => self.write(true),
+            _ if self.written.elapsed() > self.cost * PATIENCE => self.write(false),
+            _ => Ok(()),
+        }
+    }
+
+    /// The run so far; none before [`Event::RunStarted`].
+    pub fn run(&self) -> Option<&Run> {
+        self.run.as_ref()
+    }
+
+    /// Where the record is kept.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn write(&mut self, last: bool) -> Result<(), RecordError> {
+        let Some(run) = &self.run else {
+            return Err(RecordError::NotStarted);
+        };
+        let start = Instant::now();
+        let mut json = serde_json::to_vec_pretty(run)?;
+        json.push(b'\n');
+        replace(&self.folder.join(RESULTS), &json, last)?;
+        replace(
+            &self.folder.join(TABLE),
+            markdown::render(run).as_bytes(),
+            last,
+        )?;
+        self.written = Instant::now();
+        self.cost = self.written - start;
+        Ok(())
+    }
+}
+
+/// Writes beside the file and renames: who reads sees the old or the new whole.
+fn replace(path: &Path, content: &[u8], durable: bool) -> std::io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let beside = PathBuf::from(name);
+    let mut file = File::create(&beside)?;
+    file.write_all(content)?;
+    // Only the last needs to outlive the machine: a sync costs more than all else.
+    if durable {
+        file.sync_all()?;
+    }
+    drop(file);
+    fs::rename(&beside, path)
+}
+
+/// The present time as results.json has it: RFC 3339, UTC, whole seconds.
+pub fn timestamp() -> String {
+    jiff::Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%SZ")
+        .to_string()
+}

@@ -1,0 +1,121 @@
+//! The kernel panicked, or stopped answering.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{Cause, Observation, rule};
+use crate::{Outcome, signal};
+
+/// `panic`.
+pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
+    let Outcome::Panic { message } = observation.outcome else {
+        return None;
+    };
+    let said = message
+        .trim_start_matches("Kernel panic - not syncing")
+        .trim_start_matches(": ");
+    // What was wrong is told before the panic: the first BUG or Oops, and where.
+    let mut evidence: Vec<String> = [&BUG, &PLACE]
+        .iter()
+        .filter_map(|wanted| {
+            observation
+                .kernel_lines()
+                .find(|line| wanted.is_match(line))
+        })
+        .map(str::to_owned)
+        .collect();
+    evidence.push(message.clone());
+    Some(Cause {
+        name: "panic".to_owned(),
+        explanation: match init(message) {
+            Some(how) => format!("the kernel panicked: its first process was {how}"),
+            None => format!("the kernel panicked: {said}"),
+        },
+        evidence,
+        remedy: None,
+    })
+}
+
+static BUG: LazyLock<Regex> = LazyLock::new(|| {
+    rule(r"^(?:BUG: |kernel BUG at |general protection fault|Oops: |divide error)")
+});
+static PLACE: LazyLock<Regex> = LazyLock::new(|| rule(r"^RIP: [0-9a-f]{4}:\S+\+0x"));
+
+/// `Attempted to kill init! exitcode=0x0000000b`, a wait status in hexadecimal.
+fn init(message: &str) -> Option<String> {
+    static INIT: LazyLock<Regex> =
+        LazyLock::new(|| rule(r"Attempted to kill init! exitcode=0x([0-9a-f]+)"));
+    let status = u32::from_str_radix(INIT.captures(message)?.get(1)?.as_str(), 16).ok()?;
+    let number = u8::try_from(status & 0x7f).ok()?;
+    Some(if number == 0 {
+        format!("gone with exit status {}", status >> 8 & 0xff)
+    } else {
+        format!("ended by {}", signal::name(number))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::cause as find;
+
+    #[test]
+    fn the_first_oops_and_its_place_are_the_evidence() {
+        let outcome = Outcome::panic("Kernel panic - not syncing: Fatal exception in interrupt");
+        let log: Vec<String> = [
+            "[    9.000001] EXT4-fs (vdb): mounted filesystem",
+            "[    9.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008",
+            "[    9.100001] #PF: supervisor read access in kernel mode",
+            "[    9.100002] RIP: 0010:tcp_v4_rcv+0x123/0xe00",
+            "[    9.100003] RIP: 0033:0x7f0000000000",
+            "[    9.200000] Kernel panic - not syncing: Fatal exception in interrupt",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let cause = find(Observation {
+            kernel_log: &log,
+            ..Observation::new(&outcome)
+        })
+        .unwrap();
+        assert_eq!(cause.name, "panic");
+        assert_eq!(
+            cause.explanation,
+            "the kernel panicked: Fatal exception in interrupt"
+        );
+        assert_eq!(
+            cause.evidence,
+            [
+                "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+                "RIP: 0010:tcp_v4_rcv+0x123/0xe00",
+                "Kernel panic - not syncing: Fatal exception in interrupt",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_end_of_init_is_decoded() {
+        for (status, how) in [
+            ("0x0000000b", "ended by SIGSEGV"),
+            ("0x0000008b", "ended by SIGSEGV"),
+            ("0x00000100", "gone with exit status 1"),
+        ] {
+            let outcome = Outcome::panic(format!(
+                "Kernel panic - not syncing: Attempted to kill init! exitcode={status}"
+            ));
+            let cause = find(Observation::new(&outcome)).unwrap();
+            assert!(cause.explanation.ends_with(how), "{}", cause.explanation);
+        }
+    }
+
+    #[test]
+    fn words_about_a_panic_are_none() {
+        let outcome = Outcome::Exit { code: 1 };
+        let log = ["Kernel panic - not syncing: quoted".to_owned()];
+        let observation = Observation {
+            kernel_log: &log,
+            ..Observation::new(&outcome)
+        };
+        assert_eq!(find(observation), None);
+    }
+}
