@@ -160,7 +160,7 @@ pub fn describe_checks(project: &Project) -> Listing {
             check.name.clone(),
             images.join(" "),
             check.stdout.clone().unwrap_or_default(),
-            shell_words(&check.command),
+            shortened(shell_words(&check.command)),
         ],
         notes: notes.cloned(),
     });
@@ -236,6 +236,16 @@ fn counted(count: usize, noun: &str) -> String {
 fn joined(sources: &[impl fmt::Display]) -> String {
     let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
     sources.join(", else ")
+}
+
+/// The beginning of a long command; the file has the rest.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 72;
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    let start: String = text.chars().take(LONGEST - 1).collect();
+    format!("{start}…")
 }
 
 /// A command as a shell would take it.
