@@ -348,3 +348,26 @@ impl fmt::Display for Settings {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_quoted_as_a_shell_needs_and_cut_when_long() {
+        let words = ["sh", "-c", "echo 'a'", "", "x=1,y"].map(str::to_owned);
+        assert_eq!(shell_words(&words), r"sh -c 'echo '\''a'\''' '' x=1,y");
+        assert_eq!(shortened("é".repeat(72)), "é".repeat(72));
+        assert_eq!(shortened("é".repeat(73)), format!("{}…", "é".repeat(71)));
+    }
+
+    #[test]
+    fn notes_are_broken_at_spaces() {
+        let long = "word ".repeat(40);
+        let lines = broken(&long);
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+        assert_eq!(lines.join(" "), long.trim_end());
+        assert_eq!(broken(""), Vec::<String>::new());
+    }
+}
