@@ -160,7 +160,7 @@ pub fn describe_checks(project: &Project) -> Listing {
             check.name.clone(),
             images.join(" "),
             check.stdout.clone().unwrap_or_default(),
-            shell_words(&check.command),
+            shortened(shell_words(&check.command)),
         ],
         notes: notes.cloned(),
     });
@@ -236,6 +236,16 @@ fn counted(count: usize, noun: &str) -> String {
 fn joined(sources: &[impl fmt::Display]) -> String {
     let sources: Vec<String> = sources.iter().map(ToString::to_string).collect();
     sources.join(", else ")
+}
+
+/// The beginning of a long command; the file has the rest.
+fn shortened(text: String) -> String {
+    const LONGEST: usize = 72;
+    if text.chars().count() <= LONGEST {
+        return text;
+    }
+    let start: String = text.chars().take(LONGEST - 1).collect();
+    format!("{start}…")
 }
 
 /// A command as a shell would take it.
@@ -336,5 +346,28 @@ impl fmt::Display for Settings {
             write!(formatter, ", sysctl {switch}={value}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_quoted_as_a_shell_needs_and_cut_when_long() {
+        let words = ["sh", "-c", "echo 'a'", "", "x=1,y"].map(str::to_owned);
+        assert_eq!(shell_words(&words), r"sh -c 'echo '\''a'\''' '' x=1,y");
+        assert_eq!(shortened("é".repeat(72)), "é".repeat(72));
+        assert_eq!(shortened("é".repeat(73)), format!("{}…", "é".repeat(71)));
+    }
+
+    #[test]
+    fn notes_are_broken_at_spaces() {
+        let long = "word ".repeat(40);
+        let lines = broken(&long);
+        assert_eq!(lines.len(), 3);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+        assert_eq!(lines.join(" "), long.trim_end());
+        assert_eq!(broken(""), Vec::<String>::new());
     }
 }

@@ -52,7 +52,8 @@ pub fn load(project: &Path) -> Result<Project, PlanError> {
     resolve(project, &kernels, &images, checks.as_ref()).map_err(PlanError::Invalid)
 }
 
-/// Names of the .toml files in a folder, sorted; none where there is no folder.
+/// Names of the .toml files in a folder, sorted without their ending, so that
+/// debian-12 comes before debian-12-i386; none where there is no folder.
 fn toml_files(folder: &Path) -> Result<Vec<String>, PlanError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -68,7 +69,10 @@ fn toml_files(folder: &Path) -> Result<Vec<String>, PlanError> {
             names.push(name);
         }
     }
-    names.sort();
+    names.sort_by(|left, right| {
+        let stem = |name: &str| name.trim_end_matches(".toml").to_owned();
+        stem(left).cmp(&stem(right))
+    });
     Ok(names)
 }
 
@@ -174,7 +178,7 @@ mod tests {
         fs::write(folder.path().join(KERNELS), KERNEL).unwrap();
         let check = "[[check]]\nname = \"ls\"\ncommand = [\"ls\"]\n";
         fs::write(images.join("checks.toml"), check).unwrap();
-        for name in ["b", "a"] {
+        for name in ["b", "a-1", "a"] {
             let text = format!("name = \"{name}\"\nsource = {{ directory = \"{name}\" }}\n");
             fs::write(images.join(format!("{name}.toml")), text).unwrap();
         }
@@ -187,7 +191,7 @@ mod tests {
             .iter()
             .map(|entry| entry.image.name.as_str())
             .collect();
-        assert_eq!(names, ["a", "b"]);
+        assert_eq!(names, ["a", "a-1", "b"]);
         assert_eq!(project.checks.len(), 1);
     }
 
