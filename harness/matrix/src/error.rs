@@ -42,6 +42,9 @@ pub(crate) enum Failure {
     /// The run's record could not be written or read.
     #[error("{0}")]
     Record(#[from] report::RecordError),
+    /// A run's record could not be read.
+    #[error("{0}")]
+    Load(#[from] report::LoadError),
     /// No such run.
     #[error("no run is named `{name}` in {}", runs.display())]
     NoSuchRun {
@@ -57,15 +60,15 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The thread that starts QEMU could not be made.
-    #[error("failed to start the thread that starts QEMU: {0}")]
-    Spawner(std::io::Error),
+    #[error("{0}")]
+    Spawner(#[from] qemu_runner::StartError),
 }
 
 impl Failure {
     pub(crate) fn status(&self) -> Status {
         match self {
             Failure::Plan(_) | Failure::NoSuchRun { .. } | Failure::NoRuns(_) => Status::Usage,
-            Failure::Supply(_) | Failure::Record(_) | Failure::Io(_) | Failure::Spawner(_) => {
+            Failure::Load(_) | Failure::Supply(_) | Failure::Record(_) | Failure::Io(_) | Failure::Spawner(_) => {
                 Status::Incomplete
             }
         }

@@ -1,5 +1,7 @@
 //! `matrix list`.
 
+use report::Counts;
+
 use crate::cli::{Global, ListArguments, Listed};
 use crate::error::{Failure, Status};
 use crate::progress::print;
@@ -17,7 +19,7 @@ pub(crate) fn command(global: &Global, arguments: &ListArguments) -> Result<Stat
             let mut text = String::new();
             for folder in runs(&runs_folder(&project.root, arguments.output.as_deref()))? {
                 let line = match report::Run::load(&folder) {
-                    Ok(run) => format!("{}  {}\n", run.run.id, run.counts()),
+                    Ok(run) => format!("{}  {}\n", run.run.id, Counts::of(&run).summary()),
                     Err(error) => format!("{}  unreadable: {error}\n", folder.display()),
                 };
                 text.push_str(&line);

@@ -14,7 +14,7 @@ pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Stat
     let run = Run::load(&find(global, arguments)?)?;
     match arguments.format {
         Format::Text => print(&terminal_text(&run))?,
-        Format::Markdown => print(&report::markdown(&run))?,
+        Format::Markdown => print(&report::markdown::render(&run))?,
         Format::Json => {
             let mut json = serde_json::to_string_pretty(&run).map_err(std::io::Error::from)?;
             json.push('\n');

@@ -88,7 +88,8 @@ pub(crate) fn terminal_text(run: &Run) -> String {
         None
     };
     let colour = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-    report::text(run, width.filter(|width| *width > 0), colour)
+    let width = width.filter(|width| *width > 0);
+    report::text::render(run, report::text::Options { width, colour })
 }
 
 /// Prints a result to stdout. A reader that has seen enough (`| head`) is no

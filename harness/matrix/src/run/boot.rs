@@ -143,7 +143,7 @@ impl<'a> Bootery<'a> {
         })?;
 
         let key = Key::new("initramfs-1")
-            .with("guest", supply::sha256_hex(programs::GUEST))
+            .with("guest", programs::GUEST)
             .with("kernel", &files.digest)
             .with("modules", BOOT_MODULES.join(" "));
         let initramfs = cache.build("initramfs", &key, |staging| {
@@ -342,7 +342,7 @@ impl<'a> Bootery<'a> {
                 release: Some(facts.release.clone()),
                 package: prepared.files.package.clone(),
                 command_line: Some(facts.command_line.clone()),
-                facts: Some(facts.clone()),
+                facts: Some((&facts).into()),
                 slowdown_permille: Some((slowdown * 1000.0) as u64),
                 ..record::column(kernel)
             }),

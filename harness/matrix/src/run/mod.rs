@@ -23,12 +23,12 @@ use std::thread;
 use jiff::Timestamp;
 use plan::{Kernel, Plan};
 use qemu_runner::{Disk, Spawner};
-use report::{Event, Recorder, Run};
+use report::{Counts, Event, Recorder, Run};
 use supply::Supply;
 
 use crate::cli::{Global, RunArguments, SelectionArguments};
 use crate::error::{Failure, Status};
-use crate::progress::{Display, Output};
+use crate::progress::Display;
 use boot::{Bootery, Prepared};
 use images::Images;
 use options::Options;
@@ -60,7 +60,7 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
         qemu: options.qemu.clone(),
         progress: Arc::new(Fetches::new(sink.clone(), Arc::clone(&phases))),
     })?;
-    let spawner = Spawner::new().map_err(Failure::Spawner)?;
+    let spawner = Spawner::new()?;
 
     let planned = record::planned(&plan, &options, id, started);
     let display = Display::choose(arguments.json, global.verbose, &planned);
@@ -103,16 +103,10 @@ fn follow(
             Ok(Message::Event(event)) => *event,
             Ok(Message::Signal(number)) => {
                 signal = Some(number);
-                Event::RunFinished {
-                    timings: phases.timings(),
-                    interrupted: Some(format!("ended by signal {number}")),
-                }
+                finished(phases, Some(format!("ended by signal {number}")))
             }
             // The senders are gone only after Done.
-            Ok(Message::Done) | Err(_) => Event::RunFinished {
-                timings: phases.timings(),
-                interrupted: None,
-            },
+            Ok(Message::Done) | Err(_) => finished(phases, None),
         };
         let last = matches!(event, Event::RunFinished { .. });
         if let Err(error) = recorder.record(&event) {
@@ -120,23 +114,33 @@ fn follow(
             crate::progress::print_failure(&error.into());
             std::process::exit(3);
         }
-        display.show(&event, recorder.run());
+        if let Some(run) = recorder.run() {
+            display.show(&event, run);
+        }
         if last {
             break;
         }
     }
-    let run = recorder.finish()?;
-    display.finish(&run, folder)?;
+    let Some(run) = recorder.run() else {
+        // The first event carries the run.
+        return Err(report::RecordError::NotStarted.into());
+    };
+    display.finish(run, folder)?;
     if let Some(number) = signal {
         // Threads may be deep in a download or a wait; nothing they hold outlives
         // the process: machines die with it, the cache is made of renames.
         std::process::exit(128 + i32::from(number));
     }
-    Ok(status(&run))
+    Ok(status(run))
+}
+
+/// The last event.
+fn finished(phases: &Phases, interrupted: Option<String>) -> Event {
+    Event::RunFinished { finished: report::timestamp(), timings: phases.timings(), interrupted }
 }
 
 fn status(run: &Run) -> Status {
-    match run.counts().exit_code() {
+    match Counts::of(run).exit_code() {
         0 => Status::Done,
         1 => Status::Unexpected,
         _ => Status::Incomplete,

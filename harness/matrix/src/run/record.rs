@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plan::{Image, Kernel, Plan};
-use report::{Cell, CheckRow, ColumnStatus, ImageRow, KernelColumn, Run, RunHead, SCHEMA};
+use report::{CheckRow, ColumnStatus, ImageRow, KernelColumn, Run, RunHead};
 use supply::ImageDisk;
-use verdict::{Outcome, Verdict};
 
 use super::options::Options;
 use crate::programs::VERSION;
@@ -16,51 +15,21 @@ pub(crate) const RUNTIME: &str = "bundled";
 
 /// The run with every planned cell as not run.
 pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Timestamp) -> Run {
-    let mut cells = Vec::new();
-    for kernel in &plan.kernels {
-        for image in &plan.images {
-            for check in &image.checks {
-                cells.push(Cell {
-                    kernel: kernel.id.clone(),
-                    image: image.name.clone(),
-                    check: check.name.clone(),
-                    runtime: RUNTIME.to_owned(),
-                    outcome: Outcome::NotRun {
-                        reason: "its turn has not come".to_owned(),
-                    },
-                    expected: None,
-                    because: None,
-                    verdict: Verdict::NotRun,
-                    attempts: Vec::new(),
-                    cause: None,
-                    duration_ms: None,
-                });
-            }
-        }
-    }
-    Run {
-        schema: SCHEMA,
-        run: RunHead {
-            id,
-            started: seconds(started),
-            finished: None,
-            interrupted: None,
-            matrix: VERSION.to_owned(),
-            qemu: None,
-            acceleration: None,
-            acceleration_reason: None,
-            host: host(),
-            settings: options.recorded(),
-            timings: BTreeMap::new(),
-        },
-        kernels: plan.kernels.iter().map(column).collect(),
-        images: plan
-            .images
-            .iter()
-            .map(|image| image_row(image, None))
-            .collect(),
-        cells,
-    }
+    let head = RunHead {
+        id,
+        started: seconds(started),
+        finished: None,
+        interrupted: None,
+        matrix: VERSION.to_owned(),
+        qemu: None,
+        acceleration: None,
+        acceleration_reason: None,
+        host: host(),
+        settings: options.recorded(),
+        timings: BTreeMap::new(),
+    };
+    let images = plan.images.iter().map(|image| image_row(image, None));
+    Run::planned(head, plan.kernels.iter().map(column).collect(), images.collect(), RUNTIME)
 }
 
 /// RFC 3339 in UTC, to the second.
