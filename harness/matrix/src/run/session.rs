@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
             match self.boot() {
                 Ok(booted) => self.drain(booted, &mut queue, &mut doubtful),
                 Err(error) => {
-                    self.give_up(&error, queue);
+                    self.give_up(&error);
                     break;
                 }
             }
@@ -132,26 +132,14 @@ impl<'a> Session<'a> {
     }
 
     /// No machine for the rest of the queue: a kernel that never came up is
-    /// unavailable as a whole; one that did leaves these cells without a result.
-    fn give_up(&self, error: &BootError, queue: VecDeque<Task<'a>>) {
-        let reason = error.to_string();
-        if self.boots == 1 || !self.came_up() {
-            self.bootery.sink.tell(Event::KernelUnavailable {
-                kernel: self.kernel.id.clone(),
-                reason,
-            });
-            return;
-        }
-        self.vm_gone(self.boots, reason.clone());
-        for task in queue {
-            let reason = format!("the kernel did not come up again: {reason}");
-            let cell = self.cell(&task);
-            self.bootery.sink.tell(Event::CellNotRun { cell, reason });
-        }
-    }
-
-    fn came_up(&self) -> bool {
-        self.next_id > 0
+    /// unavailable as a whole; of one that did, the cells without a result say
+    /// why they have none.
+    fn give_up(&self, error: &BootError) {
+        let again = if self.next_id > 0 { "it did not come up again: " } else { "" };
+        self.bootery.sink.tell(Event::KernelUnavailable {
+            kernel: self.kernel.id.clone(),
+            reason: format!("{again}{error}"),
+        });
     }
 
     /// Runs queued cells until the queue is empty or the machine is gone.
@@ -170,7 +158,7 @@ impl<'a> Session<'a> {
             match self.attempt(&mut booted, &task, limit) {
                 Ok(result) => {
                     let survivors = !result.survivors.is_empty();
-                    let outcome = verdict::outcome(
+                    let outcome = verdict::judge::outcome(
                         &result,
                         task.check.stdout.as_deref(),
                         &booted.facts.release,
@@ -315,19 +303,22 @@ impl<'a> Session<'a> {
         let stderr = result
             .map(|result| text(&result.stderr.bytes))
             .unwrap_or_default();
-        let cause: Option<Cause> = verdict::cause(&verdict::Observation {
+        let cause: Option<Cause> = verdict::cause(verdict::Observation {
             outcome: &outcome,
             command: &task.check.command,
             stdout: &stdout,
             stderr: &stderr,
             kernel_log: &kernel_log,
-            facts: &booted.facts,
+            facts: Some(&booted.facts),
+            program_exists: None,
         });
+        let earlier: Vec<Outcome> =
+            task.untold.iter().map(|attempt| attempt.outcome.clone()).collect();
         Attempt {
-            verdict: verdict::verdict(&outcome, &expected, task.untold.len()),
+            verdict: verdict::verdict(&outcome, expected, &earlier),
             outcome,
             expected: expected.to_string(),
-            because,
+            because: because.map(str::to_owned),
             cause,
             duration_ms: result.map_or(limit, |result| result.duration / 1000),
             limit_ms: limit,
