@@ -7,13 +7,25 @@ pub mod deb;
 pub mod debian_root;
 pub mod disk;
 pub mod http;
+pub mod image;
+pub mod kernel;
 pub mod mirror;
 pub mod openpgp;
 pub mod progress;
+mod supply;
 pub mod tools;
 pub mod tree;
 
 pub use apt::{Apt, AptError, Package, Universe};
 pub use cache::{Cache, CacheError, Key};
 pub use http::{Http, HttpError};
+pub use image::{ImageDisk, ImageError};
+pub use kernel::{KernelError, KernelFiles};
 pub use progress::Progress;
+pub use supply::{Options, Supply, SupplyError};
+pub use tools::{Tool, ToolError};
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+compile_error!(
+    "matrix runs on Linux on x86-64: its virtual machines are, and what it fetches is started here"
+);

@@ -1,0 +1,316 @@
+//! The front of this crate: kernels, images and tools for a run.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::apt::{Apt, AptError, Package, Universe};
+use crate::cache::{Cache, CacheError, Key};
+use crate::http::{Http, HttpError, HttpOptions};
+use crate::image::{ImageDisk, ImageError, Maker};
+use crate::kernel::{self, KernelError, KernelFiles, Packaged};
+use crate::progress::Progress;
+use crate::tools::{Tool, ToolError, Tools};
+
+/// How a [`Supply`] works.
+#[derive(Clone)]
+pub struct Options {
+    /// The cache's folder; none: where [`Cache::default_root`] says.
+    pub cache_root: Option<PathBuf>,
+    /// Use only what is in the cache.
+    pub offline: bool,
+    /// Is told of what takes time.
+    pub progress: Arc<dyn Progress>,
+    /// The QEMU to use; none: the machine's or Debian's.
+    pub qemu: Option<PathBuf>,
+}
+
+/// Why something is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SupplyError {
+    /// The cache could not be opened.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The HTTP client could not be made.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A tool is not to be had.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// None of a kernel's sources has it.
+    #[error("{}", tried(errors))]
+    Kernel {
+        /// Each source, in words, and why not.
+        errors: Vec<(String, KernelError)>,
+    },
+    /// None of an image's sources has it.
+    #[error("{}", tried(errors))]
+    Image {
+        /// Each source, in words, and why not.
+        errors: Vec<(String, ImageError)>,
+    },
+}
+
+/// One source's error stands for itself; several are told one to a line.
+fn tried<E: std::fmt::Display>(errors: &[(String, E)]) -> String {
+    match errors {
+        [] => "no source is given".to_owned(),
+        [(source, error)] => format!("{source}: {error}"),
+        _ => {
+            let lines: Vec<String> = errors
+                .iter()
+                .map(|(source, error)| format!("\n  {source}: {error}"))
+                .collect();
+            format!(
+                "none of its {} sources has it{}",
+                errors.len(),
+                lines.concat()
+            )
+        }
+    }
+}
+
+/// Kernels, images and tools: verified, cached. All can be asked from several
+/// threads at once.
+pub struct Supply {
+    cache: Arc<Cache>,
+    apt: Arc<Apt>,
+    tools: Tools,
+    progress: Arc<dyn Progress>,
+    qemu: Option<PathBuf>,
+}
+
+/// What a source came to, while its suites are what they were.
+#[derive(Debug, Serialize, Deserialize)]
+struct Resolved {
+    packages: Vec<Packaged>,
+}
+
+impl Supply {
+    /// Opens the cache; fetches nothing yet.
+    ///
+    /// # Errors
+    /// When the cache cannot be opened, or no HTTP client be made.
+    pub fn new(options: Options) -> Result<Self, SupplyError> {
+        let root = match options.cache_root {
+            Some(root) => root,
+            None => Cache::default_root()?,
+        };
+        let progress = options.progress;
+        let cache = Arc::new(Cache::open(&root)?.with_progress(Arc::clone(&progress)));
+        let http = Arc::new(Http::new(
+            HttpOptions {
+                offline: options.offline,
+                ..HttpOptions::default()
+            },
+            Arc::clone(&progress),
+        )?);
+        let apt = Arc::new(Apt::new(Arc::clone(&cache), http, Arc::clone(&progress)));
+        let tools = Tools::new(Arc::clone(&cache), Arc::clone(&apt), Arc::clone(&progress));
+        Ok(Self {
+            cache,
+            apt,
+            tools,
+            progress,
+            qemu: options.qemu,
+        })
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// QEMU for x86-64.
+    ///
+    /// # Errors
+    /// When the one asked for will not do, or none is to be had.
+    pub fn qemu(&self) -> Result<Tool, SupplyError> {
+        Ok(self.tools.qemu(self.qemu.as_deref())?)
+    }
+
+    /// All tools.
+    pub fn tools(&self) -> &Tools {
+        &self.tools
+    }
+
+    /// The kernel of the first source that has it.
+    ///
+    /// # Errors
+    /// When none has it: all their errors.
+    pub fn kernel(&self, sources: &[plan::KernelSource]) -> Result<KernelFiles, SupplyError> {
+        let mut errors = Vec::new();
+        for source in sources {
+            match self.kernel_from(source) {
+                Ok(kernel) => return Ok(kernel),
+                Err(error) => errors.push((kernel_words(source), error)),
+            }
+        }
+        Err(SupplyError::Kernel { errors })
+    }
+
+    fn kernel_from(&self, source: &plan::KernelSource) -> Result<KernelFiles, KernelError> {
+        match source {
+            plan::KernelSource::Apt(source) => {
+                if source.packages.len() != 1 {
+                    return Err(KernelError::Packages {
+                        count: source.packages.len(),
+                    });
+                }
+                let resolved = self.resolve(source, Choice::Kernel)?;
+                kernel::packaged(&resolved, &self.cache, || {
+                    Ok(self.fetch(source, Choice::Kernel, &resolved)?)
+                })
+            }
+            plan::KernelSource::Path { kernel, modules } => {
+                kernel::local(kernel, modules.as_deref())
+            }
+            plan::KernelSource::Rpm { base, package } => Err(KernelError::Rpm {
+                base: base.clone(),
+                package: package.clone(),
+            }),
+        }
+    }
+
+    /// The image of the first source that has it. `programs` are those a
+    /// [`plan::ImageSource::Program`] can name.
+    ///
+    /// # Errors
+    /// When none has it: all their errors.
+    pub fn image(
+        &self,
+        sources: &[plan::ImageSource],
+        programs: &BTreeMap<String, &'static [u8]>,
+    ) -> Result<ImageDisk, SupplyError> {
+        let mut errors = Vec::new();
+        for source in sources {
+            match self.image_from(source, programs) {
+                Ok(image) => return Ok(image),
+                Err(error) => errors.push((image_words(source), error)),
+            }
+        }
+        Err(SupplyError::Image { errors })
+    }
+
+    fn image_from(
+        &self,
+        source: &plan::ImageSource,
+        programs: &BTreeMap<String, &'static [u8]>,
+    ) -> Result<ImageDisk, ImageError> {
+        let maker = Maker {
+            cache: &self.cache,
+            progress: &*self.progress,
+            mksquashfs: &|| self.tools.mksquashfs(),
+        };
+        match source {
+            plan::ImageSource::Apt(source) => {
+                let resolved = self.resolve(source, Choice::Root)?;
+                maker.packages(&resolved, apt_source(source), || {
+                    Ok(self.fetch(source, Choice::Root, &resolved)?)
+                })
+            }
+            plan::ImageSource::Directory(folder) => maker.directory(folder),
+            plan::ImageSource::Tarball(path) => maker.tarball(path),
+            plan::ImageSource::Program(name) => maker.program(name, programs),
+        }
+    }
+}
+
+/// Which packages of a source's suites are meant.
+#[derive(Clone, Copy)]
+enum Choice {
+    /// Those that make up a kernel.
+    Kernel,
+    /// Those named, all they need, and all a Debian system must have.
+    Root,
+}
+
+impl Choice {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Root => "root",
+        }
+    }
+
+    fn of<'universe>(
+        self,
+        source: &plan::AptSource,
+        universe: &'universe Universe,
+    ) -> Result<Vec<&'universe Package>, AptError> {
+        match self {
+            Self::Kernel => universe.kernel(source.packages.first().map_or("", String::as_str)),
+            Self::Root => universe.closure(&source.packages, true),
+        }
+    }
+}
+
+impl Supply {
+    /// The packages a source comes to now. While its suites are unchanged this is
+    /// looked up, and no index is read.
+    fn resolve(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<Packaged>, AptError> {
+        let universe = self.apt.open(source)?;
+        Ok(choice
+            .of(source, &universe)?
+            .into_iter()
+            .map(Packaged::from)
+            .collect())
+    }
+
+    /// The .debs of what [`Supply::resolve`] gave, in its order.
+    fn fetch(
+        &self,
+        source: &plan::AptSource,
+        choice: Choice,
+        resolved: &[Packaged],
+    ) -> Result<Vec<PathBuf>, AptError> {
+        let universe = self.apt.open(source)?;
+        self.apt.fetch_all(&choice.of(source, &universe)?)
+    }
+}
+
+fn apt_source(source: &plan::AptSource) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("apt".to_owned(), suites(source)),
+        ("packages".to_owned(), source.packages.join(" ")),
+        ("architecture".to_owned(), source.architecture.clone()),
+    ])
+}
+
+fn suites(source: &plan::AptSource) -> String {
+    let suites: Vec<String> = source
+        .suites
+        .iter()
+        .map(|suite| {
+            let archive = match &suite.archive {
+                plan::Archive::Debian => "debian",
+                plan::Archive::DebianSecurity => "debian-security",
+                plan::Archive::Url(url) => url,
+            };
+            format!("{archive} {}", suite.suite)
+        })
+        .collect();
+    suites.join(", ")
+}
+
+fn kernel_words(source: &plan::KernelSource) -> String {
+    match source {
+        plan::KernelSource::Apt(source) => {
+            format!("{} of {}", source.packages.join(" "), suites(source))
+        }
+        plan::KernelSource::Rpm { base, package } => format!("{package} of {base}"),
+        plan::KernelSource::Path { kernel, .. } => kernel.display().to_string(),
+    }
+}
+
+fn image_words(source: &plan::ImageSource) -> String {
+    match source {
+        plan::ImageSource::Apt(source) => format!("packages of {}", suites(source)),
+        plan::ImageSource::Directory(path) | plan::ImageSource::Tarball(path) => {
+            path.display().to_string()
+        }
+        plan::ImageSource::Program(name) => format!("the program {name}"),
+    }
+}
