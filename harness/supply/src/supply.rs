@@ -88,6 +88,12 @@ struct Resolved {
     packages: Vec<Packaged>,
 }
 
+impl std::fmt::Debug for Supply {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Supply").field("cache", &self.cache.root()).finish_non_exhaustive()
+    }
+}
+
 impl Supply {
     /// Opens the cache; fetches nothing yet.
     ///

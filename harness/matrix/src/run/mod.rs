@@ -177,7 +177,7 @@ impl Worker<'_> {
                 .max(2),
         );
 
-        let doubtful: Vec<(&Kernel, Prepared, Vec<Disk>, u32, Vec<Task<'_>>)> =
+        let doubtful: Vec<Doubtful<'_>> =
             thread::scope(|scope| {
                 for image in &self.plan.images {
                     let (images, builders) = (&images, &builders);
@@ -205,7 +205,7 @@ impl Worker<'_> {
             });
 
         // Nothing else runs now: no download, no build, no other machine.
-        for (kernel, prepared, disks, boots, tasks) in doubtful {
+        for Doubtful { kernel, prepared, disks, boots, tasks } in doubtful {
             self.sink.note(format!(
                 "{}: {} to confirm with the machine to itself",
                 kernel.id,
@@ -226,7 +226,7 @@ impl Worker<'_> {
         images: &Images,
         bootery: &Bootery<'_>,
         machines: &Slots,
-    ) -> Option<(&'p Kernel, Prepared, Vec<Disk>, u32, Vec<Task<'p>>)> {
+    ) -> Option<Doubtful<'p>> {
         let prepared = {
             let _phase = self.phases.enter(Phase::Build);
             bootery.prepare(kernel)
@@ -266,13 +266,21 @@ impl Worker<'_> {
         }
         let _slot = machines.take();
         let mut session = Session::new(bootery, self.phases, kernel, &prepared, disks.clone());
-        let doubtful = session.run(tasks);
+        let tasks = session.run(tasks);
         let boots = session.boots;
-        self.sink.tell(Event::KernelFinished {
-            kernel: kernel.id.clone(),
-        });
-        (!doubtful.is_empty()).then_some((kernel, prepared, disks, boots, doubtful))
+        self.sink.tell(Event::KernelFinished { kernel: kernel.id.clone() });
+        (!tasks.is_empty()).then_some(Doubtful { kernel, prepared, disks, boots, tasks })
     }
+}
+
+/// What must be confirmed with the host to itself before it counts.
+#[derive(Debug)]
+struct Doubtful<'a> {
+    kernel: &'a Kernel,
+    prepared: Prepared,
+    disks: Vec<Disk>,
+    boots: u32,
+    tasks: Vec<Task<'a>>,
 }
 
 /// `1 cell`, `2 cells`.

@@ -96,7 +96,7 @@ impl<'a> Session<'a> {
 
     /// Runs the tasks; gives back those whose outcome must be confirmed with the
     /// host to itself.
-    pub(crate) fn run(&mut self, tasks: Vec<Task<'a>>) -> Vec<Task<'a>> {
+    pub(crate) fn run<'p>(&mut self, tasks: Vec<Task<'p>>) -> Vec<Task<'p>> {
         let mut queue = VecDeque::from(tasks);
         let mut doubtful = Vec::new();
         while !queue.is_empty() {
@@ -143,11 +143,11 @@ impl<'a> Session<'a> {
     }
 
     /// Runs queued cells until the queue is empty or the machine is gone.
-    fn drain(
+    fn drain<'p>(
         &mut self,
         mut booted: Booted,
-        queue: &mut VecDeque<Task<'a>>,
-        doubtful: &mut Vec<Task<'a>>,
+        queue: &mut VecDeque<Task<'p>>,
+        doubtful: &mut Vec<Task<'p>>,
     ) {
         let _phase = self.phases.enter(Phase::Cells);
         while let Some(mut task) = queue.pop_front() {
@@ -199,15 +199,15 @@ impl<'a> Session<'a> {
         clippy::too_many_arguments,
         reason = "one decision over all that is known"
     )]
-    fn machine_gone(
+    fn machine_gone<'p>(
         &self,
         booted: &Booted,
-        mut task: Task<'a>,
+        mut task: Task<'p>,
         end: &VmEnd,
         limit: u64,
         console: &[String],
-        queue: &mut VecDeque<Task<'a>>,
-        doubtful: &mut Vec<Task<'a>>,
+        queue: &mut VecDeque<Task<'p>>,
+        doubtful: &mut Vec<Task<'p>>,
     ) {
         let outcome = match end {
             VmEnd::Panic { message, .. } => Outcome::Panic {
@@ -305,7 +305,6 @@ impl<'a> Session<'a> {
             .unwrap_or_default();
         let cause: Option<Cause> = verdict::cause(verdict::Observation {
             outcome: &outcome,
-            command: &task.check.command,
             stdout: &stdout,
             stderr: &stderr,
             kernel_log: &kernel_log,
@@ -344,7 +343,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn tell(&self, task: Task<'a>, attempt: Attempt) {
+    fn tell(&self, task: Task<'_>, attempt: Attempt) {
         let cell = self.cell(&task);
         for attempt in task.untold.into_iter().chain([attempt]) {
             self.bootery.sink.tell(Event::CellFinished {
