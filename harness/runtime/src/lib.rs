@@ -1,11 +1,28 @@
-//! The bundled container runtime: what the guest needs to know of it.
+//! The bundled container runtime.
 //!
-//! The binary `runtime` runs an OCI bundle and says in one line how it ended
-//! ([`status::Line`]). This library is that line, the writable layer a
-//! container runs on ([`layer`]) and the configuration docker would write for
-//! it ([`config`]).
+//! The binary `runtime` ([`command`]) runs an OCI bundle and says in one line how
+//! it ended ([`status::Line`]). Beside it stand the writable layer a container
+//! runs on ([`layer`]) and the configuration docker would write ([`config`]).
+//!
+//! It runs on Linux 3.10 and later: what a kernel may lack is tried and met with
+//! a second way, which the line tells ([`fallback`]).
 
+mod bundle;
+pub mod command;
 pub mod config;
+mod confined;
+mod container;
+mod credentials;
+mod descriptor;
+mod device;
+mod failure;
 pub mod fallback;
 pub mod layer;
+mod mount;
+mod namespace;
+mod program;
+mod refusal;
+mod root;
+pub mod run;
+mod signal;
 pub mod status;

@@ -1,0 +1,148 @@
+//! The container's first process, from fork to execve. It is PID 1 of its
+//! namespace from its first instruction on.
+
+use std::io::{PipeWriter, Write};
+use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, set_parent_process_death_signal, setsid, umask};
+use rustix::system::{setdomainname, sethostname};
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::{Bundle, Namespace};
+use crate::failure::{Failure, Step};
+use crate::fallback::{Fallback, Fallbacks};
+use crate::mount::cgroup::Cgroups;
+use crate::status::Status;
+use crate::{descriptor, device, namespace, root, signal};
+
+/// What the first process tells the runtime, a line of JSON each, over a pipe
+/// that execve closes.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Message {
+    /// execve comes next. Nothing after it means that the program runs.
+    Ready {
+        /// What was taken on the way.
+        fallbacks: Vec<Fallback>,
+    },
+    /// There is no container, or no program for it.
+    Failed {
+        /// Why.
+        status: Status,
+        /// What was taken on the way.
+        fallbacks: Vec<Fallback>,
+    },
+}
+
+/// Makes the container around this process and becomes its program. Returns
+/// only when that failed and the runtime has been told; false if not even that
+/// could be done.
+pub(crate) fn start(bundle: &Bundle, mut runtime: PipeWriter) -> bool {
+    let fallbacks = Fallbacks::default();
+    let failure = match set_up(bundle, &runtime, &fallbacks) {
+        Err(failure) => failure,
+        Ok(()) => {
+            let ready = Message::Ready {
+                fallbacks: fallbacks.list(),
+            };
+            if !tell(&mut runtime, &ready) {
+                return false;
+            }
+            bundle.program.start()
+        }
+    };
+    let failed = Message::Failed {
+        status: failure.into(),
+        fallbacks: fallbacks.list(),
+    };
+    tell(&mut runtime, &failed)
+}
+
+fn tell(runtime: &mut PipeWriter, message: &Message) -> bool {
+    let Ok(mut line) = serde_json::to_vec(message) else {
+        return false;
+    };
+    line.push(b'\n');
+    runtime.write_all(&line).is_ok()
+}
+
+fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Result<(), Failure> {
+    die_with(runtime)?;
+    setsid().step(|| "setsid".to_owned())?;
+    umask(rustix::fs::Mode::empty());
+    enter_namespaces(bundle, fallbacks)
+        .and_then(|cgroups| make_root(bundle, &cgroups, fallbacks))?;
+    if let Some(name) = &bundle.hostname {
+        sethostname(name.as_bytes()).step(|| format!("set the host name {name}"))?;
+    }
+    if let Some(name) = &bundle.domainname {
+        setdomainname(name.as_bytes()).step(|| format!("set the domain name {name}"))?;
+    }
+    umask(bundle.umask);
+    bundle.credentials.assume(fallbacks)?;
+    // A change of ids has taken it away.
+    die_with(runtime)?;
+    descriptor::close_on_exec(fallbacks)?;
+    signal::reset()
+}
+
+fn enter_namespaces(bundle: &Bundle, fallbacks: &Fallbacks) -> Result<Cgroups, Failure> {
+    let shown = bundle.mounts.iter().any(|mount| mount.is_cgroup());
+    let mut cgroups = if shown {
+        Cgroups::read()?
+    } else {
+        Cgroups::default()
+    };
+    for kind in &bundle.namespaces {
+        // The PID namespace is where this process was born.
+        if *kind != Namespace::Pid {
+            let entered = namespace::enter(*kind, fallbacks)?;
+            if *kind == Namespace::Cgroup {
+                cgroups.private = entered;
+            }
+        }
+    }
+    Ok(cgroups)
+}
+
+fn make_root(bundle: &Bundle, cgroups: &Cgroups, fallbacks: &Fallbacks) -> Result<(), Failure> {
+    let tree = root::prepare(&bundle.root, bundle.propagation, fallbacks)?;
+    for mount in &bundle.mounts {
+        mount.make(&tree, cgroups, fallbacks)?;
+    }
+    let is_dev = |mount: &&crate::mount::MountPoint| mount.destination == Path::new("/dev");
+    // Whoever binds a /dev wants that one, as it is.
+    if !bundle
+        .mounts
+        .iter()
+        .filter(is_dev)
+        .any(|mount| mount.is_bind())
+    {
+        device::populate(&tree, &bundle.devices)?;
+    }
+    root::pivot(&bundle.root, tree, fallbacks)?;
+    root::enter_directory(&bundle.directory)?;
+    root::seal(
+        &bundle.masked,
+        &bundle.readonly_paths,
+        bundle.readonly,
+        bundle.propagation,
+    )?;
+    // Again, now that everything that may lie on the way is mounted.
+    root::enter_directory(&bundle.directory)
+}
+
+/// The container ends when the runtime is killed. The signal is sent when the
+/// runtime ends after this call; whether it has ended before, the pipe tells:
+/// its reader is gone then.
+fn die_with(runtime: &PipeWriter) -> Result<(), Failure> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .step(|| "prctl PR_SET_PDEATHSIG".to_owned())?;
+    let mut reader = [PollFd::new(runtime, PollFlags::empty())];
+    poll(&mut reader, Some(&Timespec::default())).step(|| "poll the runtime".to_owned())?;
+    if reader[0].revents().contains(PollFlags::ERR) {
+        return Err(rustix::io::Errno::PIPE).step(|| "look for the runtime".to_owned());
+    }
+    Ok(())
+}

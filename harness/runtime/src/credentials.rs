@@ -1,0 +1,239 @@
+//! Who the container's program runs as: limits, ids, capabilities.
+
+use std::collections::HashSet;
+
+use oci_spec::runtime::{Capability, PosixRlimitType, Process};
+use rustix::fs::{Gid, Uid};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set,
+    configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
+    set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
+};
+
+use crate::failure::{Failure, Step};
+use crate::fallback::{Fallback, Fallbacks};
+
+/// `process.user`, `.capabilities`, `.rlimits`, `.noNewPrivileges`.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    uid: Uid,
+    gid: Gid,
+    groups: Vec<Gid>,
+    bounding: CapabilitySet,
+    sets: CapabilitySets,
+    ambient: CapabilitySet,
+    limits: Vec<(Resource, Rlimit)>,
+    no_new_privileges: bool,
+}
+
+impl Credentials {
+    /// No `process.capabilities` means none of them.
+    pub(crate) fn new(process: &Process) -> Result<Self, Failure> {
+        let user = process.user();
+        let sets = process.capabilities().as_ref();
+        let set = |field, capabilities: Option<&Option<HashSet<Capability>>>| {
+            mask(field, capabilities.and_then(Option::as_ref))
+        };
+        Ok(Self {
+            uid: Uid::from_raw(user.uid()),
+            gid: Gid::from_raw(user.gid()),
+            groups: user
+                .additional_gids()
+                .iter()
+                .flatten()
+                .map(|gid| Gid::from_raw(*gid))
+                .collect(),
+            bounding: set("bounding", sets.map(|sets| sets.bounding()))?,
+            sets: CapabilitySets {
+                effective: set("effective", sets.map(|sets| sets.effective()))?,
+                permitted: set("permitted", sets.map(|sets| sets.permitted()))?,
+                inheritable: set("inheritable", sets.map(|sets| sets.inheritable()))?,
+            },
+            ambient: set("ambient", sets.map(|sets| sets.ambient()))?,
+            limits: process
+                .rlimits()
+                .iter()
+                .flatten()
+                .map(|limit| {
+                    let value = |value: u64| (value != u64::MAX).then_some(value);
+                    let rlimit = Rlimit {
+                        current: value(limit.soft()),
+                        maximum: value(limit.hard()),
+                    };
+                    (resource(limit.typ()), rlimit)
+                })
+                .collect(),
+            no_new_privileges: process.no_new_privileges() == Some(true),
+        })
+    }
+
+    /// Takes them on. There is no way back: nothing that needs root comes after.
+    pub(crate) fn assume(&self, fallbacks: &Fallbacks) -> Result<(), Failure> {
+        for (resource, limit) in &self.limits {
+            setrlimit(*resource, *limit).step(|| format!("setrlimit {resource:?}"))?;
+        }
+        let known = self.bound(fallbacks)?;
+        set_keep_capabilities(true).step(|| "prctl PR_SET_KEEPCAPS".to_owned())?;
+        set_thread_groups(&self.groups).step(|| "setgroups".to_owned())?;
+        set_thread_res_gid(self.gid, self.gid, self.gid).step(|| "setresgid".to_owned())?;
+        set_thread_res_uid(self.uid, self.uid, self.uid).step(|| "setresuid".to_owned())?;
+        set_keep_capabilities(false).step(|| "prctl PR_SET_KEEPCAPS".to_owned())?;
+        let sets = CapabilitySets {
+            effective: self.sets.effective & known,
+            permitted: self.sets.permitted & known,
+            inheritable: self.sets.inheritable & known,
+        };
+        set_capabilities(None, sets).step(|| "capset".to_owned())?;
+        self.raise_ambient(known, fallbacks)?;
+        if self.no_new_privileges {
+            set_no_new_privs(true).step(|| "prctl PR_SET_NO_NEW_PRIVS".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Narrows the bounding set; gives the capabilities this kernel knows.
+    fn bound(&self, fallbacks: &Fallbacks) -> Result<CapabilitySet, Failure> {
+        let mut known = CapabilitySet::empty();
+        for number in 0..u64::BITS {
+            let capability = CapabilitySet::from_bits_retain(1 << number);
+            match capability_is_in_bounding_set(capability) {
+                // The first number past the kernel's last.
+                Err(Errno::INVAL) => break,
+                Err(errno) => return Err(errno).step(|| format!("read capability {number}")),
+                Ok(bound) => {
+                    known |= capability;
+                    if bound && !self.bounding.contains(capability) {
+                        remove_capability_from_bounding_set(capability)
+                            .step(|| format!("drop capability {number}"))?;
+                    }
+                }
+            }
+        }
+        let asked = self.bounding
+            | self.sets.effective
+            | self.sets.permitted
+            | self.sets.inheritable
+            | self.ambient;
+        if !known.contains(asked) {
+            fallbacks.record(Fallback::NewerCapability);
+        }
+        Ok(known)
+    }
+
+    /// Ambient capabilities came with Linux 4.3; EINVAL before.
+    fn raise_ambient(&self, known: CapabilitySet, fallbacks: &Fallbacks) -> Result<(), Failure> {
+        for capability in (self.ambient & known).iter() {
+            match configure_capability_in_ambient_set(capability, true) {
+                Err(Errno::INVAL) => {
+                    fallbacks.record(Fallback::AmbientCapabilities);
+                    return Ok(());
+                }
+                answer => answer.step(|| format!("raise {capability:?} into the ambient set"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// By number, linux/capability.h.
+const NAMES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+fn mask(field: &str, capabilities: Option<&HashSet<Capability>>) -> Result<CapabilitySet, Failure> {
+    let mut mask = CapabilitySet::empty();
+    for capability in capabilities.into_iter().flatten() {
+        let name = capability.to_string();
+        let Some(number) = NAMES.iter().position(|known| *known == name) else {
+            return Err(Failure::NotImplemented {
+                field: format!("process.capabilities.{field}: CAP_{name}"),
+            });
+        };
+        mask |= CapabilitySet::from_bits_retain(1 << number);
+    }
+    Ok(mask)
+}
+
+fn resource(kind: PosixRlimitType) -> Resource {
+    match kind {
+        PosixRlimitType::RlimitCpu => Resource::Cpu,
+        PosixRlimitType::RlimitFsize => Resource::Fsize,
+        PosixRlimitType::RlimitData => Resource::Data,
+        PosixRlimitType::RlimitStack => Resource::Stack,
+        PosixRlimitType::RlimitCore => Resource::Core,
+        PosixRlimitType::RlimitRss => Resource::Rss,
+        PosixRlimitType::RlimitNproc => Resource::Nproc,
+        PosixRlimitType::RlimitNofile => Resource::Nofile,
+        PosixRlimitType::RlimitMemlock => Resource::Memlock,
+        PosixRlimitType::RlimitAs => Resource::As,
+        PosixRlimitType::RlimitLocks => Resource::Locks,
+        PosixRlimitType::RlimitSigpending => Resource::Sigpending,
+        PosixRlimitType::RlimitMsgqueue => Resource::Msgqueue,
+        PosixRlimitType::RlimitNice => Resource::Nice,
+        PosixRlimitType::RlimitRtprio => Resource::Rtprio,
+        PosixRlimitType::RlimitRttime => Resource::Rttime,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_its_number() {
+        for (number, name) in NAMES.iter().enumerate() {
+            let json = format!("[\"CAP_{name}\"]");
+            let set: HashSet<Capability> = serde_json::from_str(&json).unwrap();
+            assert_eq!(
+                mask("bounding", Some(&set)).unwrap().bits(),
+                1 << number,
+                "{name}"
+            );
+        }
+        assert_eq!(CapabilitySet::CHECKPOINT_RESTORE.bits(), 1 << 40);
+        assert_eq!(CapabilitySet::SETFCAP.bits(), 1 << 31);
+    }
+}

@@ -1,0 +1,233 @@
+//! The mounts of a container, made from outside it: each destination is
+//! resolved inside the root, and mounted on through its descriptor.
+
+pub(crate) mod cgroup;
+pub(crate) mod options;
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, StatVfsMountFlags, fstatvfs};
+use rustix::io::Errno;
+use rustix::mount::{
+    MountFlags, mount, mount_bind, mount_bind_recursive, mount_change, mount_remount,
+};
+
+use crate::confined::{Missing, Root, by_handle};
+use crate::descriptor::errno_of;
+use crate::failure::{Failure, Step};
+use crate::fallback::Fallbacks;
+use cgroup::Cgroups;
+use options::{Bind, Options};
+
+/// One of `mounts`.
+#[derive(Debug)]
+pub(crate) struct MountPoint {
+    pub(crate) destination: PathBuf,
+    kind: Kind,
+    options: Options,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Bind { source: PathBuf, bind: Bind },
+    Cgroup,
+    FileSystem { name: String, source: PathBuf },
+}
+
+/// File systems a container can be given anew, and the kernel's switch for each.
+const FILE_SYSTEMS: [(&str, &str); 5] = [
+    ("proc", "CONFIG_PROC_FS"),
+    ("sysfs", "CONFIG_SYSFS"),
+    ("tmpfs", "CONFIG_TMPFS"),
+    ("devpts", "CONFIG_UNIX98_PTYS"),
+    ("mqueue", "CONFIG_POSIX_MQUEUE"),
+];
+
+impl MountPoint {
+    /// Resolves `mounts[index]`; a bind's relative source is relative to the
+    /// bundle.
+    pub(crate) fn new(
+        index: usize,
+        mount: &oci_spec::runtime::Mount,
+        bundle: &Path,
+    ) -> Result<Self, Failure> {
+        let field = |name: &str| format!("mounts[{index}].{name}");
+        let destination = mount.destination().clone();
+        if !destination.is_absolute() || destination.file_name().is_none() {
+            return Err(Failure::invalid(
+                field("destination"),
+                format!("{destination:?} is not an absolute path below /"),
+            ));
+        }
+        let words = mount.options().as_deref().unwrap_or_default();
+        let options = options::parse(&field("options"), words)?;
+        let name = mount.typ().as_deref().unwrap_or("none");
+        let source = mount.source().clone();
+        let kind = match (options.bind, name) {
+            // docker and runc take the type "bind" alone for a bind as well.
+            (Some(bind), _) => Kind::bind(source, bind, bundle, field("source"))?,
+            (None, "bind") => Kind::bind(source, Bind::Single, bundle, field("source"))?,
+            (None, "cgroup" | "cgroup2") => {
+                if !options.data.is_empty() {
+                    return Err(Failure::NotImplemented {
+                        field: format!("{}: {}", field("options"), options.data.to_string_lossy()),
+                    });
+                }
+                Kind::Cgroup
+            }
+            (None, name) if FILE_SYSTEMS.iter().any(|(known, _)| *known == name) => {
+                Kind::FileSystem {
+                    name: name.to_owned(),
+                    source: source.unwrap_or_else(|| PathBuf::from(name)),
+                }
+            }
+            (None, name) => {
+                return Err(Failure::NotImplemented {
+                    field: format!("{} {name:?}", field("type")),
+                });
+            }
+        };
+        Ok(Self {
+            destination,
+            kind,
+            options,
+        })
+    }
+
+    /// Whether this is a bind: whoever binds a /dev wants that /dev.
+    pub(crate) fn is_bind(&self) -> bool {
+        matches!(self.kind, Kind::Bind { .. })
+    }
+
+    /// Whether it shows cgroups.
+    pub(crate) fn is_cgroup(&self) -> bool {
+        matches!(self.kind, Kind::Cgroup)
+    }
+
+    /// Mounts it inside `root`.
+    pub(crate) fn make(
+        &self,
+        root: &Root<'_>,
+        cgroups: &Cgroups,
+        fallbacks: &Fallbacks,
+    ) -> Result<(), Failure> {
+        match &self.kind {
+            Kind::Cgroup => {
+                cgroups.mount(root, &self.destination, self.options.flags, fallbacks)?;
+            }
+            Kind::FileSystem { name, source } => {
+                let target = root
+                    .create(&self.destination, Missing::Folder)
+                    .on("open the mount point", &self.destination)?;
+                let data = (!self.options.data.is_empty()).then_some(self.options.data.as_c_str());
+                mount(
+                    source,
+                    by_handle(&target),
+                    name.as_str(),
+                    self.options.flags,
+                    data,
+                )
+                .map_err(|errno| self.refused(name, errno))?;
+            }
+            Kind::Bind { source, bind } => self.bind(root, source, *bind)?,
+        }
+        if let Some(propagation) = self.options.propagation {
+            let mounted = self.reopened(root)?;
+            mount_change(by_handle(&mounted), propagation.0)
+                .on("set the propagation of", &self.destination)?;
+        }
+        Ok(())
+    }
+
+    fn bind(&self, root: &Root<'_>, source: &Path, bind: Bind) -> Result<(), Failure> {
+        let status = rustix::fs::stat(source).on("bind mount", source)?;
+        let missing = match FileType::from_raw_mode(status.st_mode) {
+            FileType::Directory => Missing::Folder,
+            _ => Missing::File,
+        };
+        let target = root
+            .create(&self.destination, missing)
+            .on("open the mount point", &self.destination)?;
+        match bind {
+            Bind::Single => mount_bind(source, by_handle(&target)),
+            Bind::Recursive => mount_bind_recursive(source, by_handle(&target)),
+        }
+        .on("bind mount on", &self.destination)?;
+        // bind(2) takes no other flag: they need a second call, which would
+        // also drop what the source has.
+        if self.options.flags.is_empty() && self.options.cleared.is_empty() {
+            return Ok(());
+        }
+        let mounted = self.reopened(root)?;
+        let had = flags_of(&mounted).on("statvfs", &self.destination)?;
+        let flags = (had - self.options.cleared) | self.options.flags;
+        mount_remount(by_handle(&mounted), MountFlags::BIND | flags, c"")
+            .on("set the flags of", &self.destination)
+    }
+
+    /// The first descriptor is of what the mount now covers.
+    fn reopened(&self, root: &Root<'_>) -> Result<std::os::fd::OwnedFd, Failure> {
+        root.open(&self.destination)
+            .on("open the mount on", &self.destination)
+    }
+
+    fn refused(&self, name: &str, errno: Errno) -> Failure {
+        let switch = FILE_SYSTEMS.iter().find(|(known, _)| *known == name);
+        match (errno, switch) {
+            (Errno::NODEV, Some((_, switch))) => Failure::Unsupported {
+                what: format!("file system {name} ({switch})"),
+            },
+            // Up to Linux 4.6 an instance of its own is a switch, and without it
+            // the option is unknown.
+            (Errno::INVAL, _) if name == "devpts" => Failure::Unsupported {
+                what: "devpts with newinstance (CONFIG_DEVPTS_MULTIPLE_INSTANCES)".to_owned(),
+            },
+            _ => Failure::System {
+                step: format!("mount {name} on {}", self.destination.display()),
+                errno,
+            },
+        }
+    }
+}
+
+impl Kind {
+    fn bind(
+        source: Option<PathBuf>,
+        bind: Bind,
+        bundle: &Path,
+        field: String,
+    ) -> Result<Self, Failure> {
+        match source {
+            Some(source) => Ok(Self::Bind {
+                source: bundle.join(source),
+                bind,
+            }),
+            None => Err(Failure::invalid(field, "missing")),
+        }
+    }
+}
+
+/// The flags of the mount `handle` lies on, as mount(2) takes them.
+pub(crate) fn flags_of(handle: &std::os::fd::OwnedFd) -> Result<MountFlags, Errno> {
+    const BOTH: [(StatVfsMountFlags, MountFlags); 6] = [
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+    ];
+    let status = fstatvfs(handle)?;
+    let mut flags = MountFlags::empty();
+    for (seen, flag) in BOTH {
+        flags.set(flag, status.f_flag.contains(seen));
+    }
+    Ok(flags)
+}
+
+/// `text` of /proc/self/mountinfo or the like, with the path in errors.
+pub(crate) fn read_proc(path: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(errno_of)
+        .on("read", Path::new(path))
+}

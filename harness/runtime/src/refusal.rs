@@ -1,0 +1,190 @@
+//! What of a config.json the runtime does, as a list; everything else that asks
+//! for something is refused by its name. So nothing is ignored silently, what
+//! tomorrow's specification adds included.
+
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// The places that are read; `[]` is any element of a list, and a place below
+/// `*` may be anything.
+const IMPLEMENTED: [&str; 38] = [
+    "ociVersion",
+    "annotations.*",
+    "hostname",
+    "domainname",
+    "root.path",
+    "root.readonly",
+    "mounts[].destination",
+    "mounts[].type",
+    "mounts[].source",
+    "mounts[].options[]",
+    "process.terminal",
+    "process.args[]",
+    "process.env[]",
+    "process.cwd",
+    "process.user.uid",
+    "process.user.gid",
+    "process.user.umask",
+    "process.user.additionalGids[]",
+    "process.capabilities.bounding[]",
+    "process.capabilities.effective[]",
+    "process.capabilities.inheritable[]",
+    "process.capabilities.permitted[]",
+    "process.capabilities.ambient[]",
+    "process.noNewPrivileges",
+    "process.rlimits[].type",
+    "process.rlimits[].hard",
+    "process.rlimits[].soft",
+    "linux.namespaces[].type",
+    "linux.maskedPaths[]",
+    "linux.readonlyPaths[]",
+    "linux.rootfsPropagation",
+    "linux.devices[].path",
+    "linux.devices[].type",
+    "linux.devices[].major",
+    "linux.devices[].minor",
+    "linux.devices[].fileMode",
+    "linux.devices[].uid",
+    "linux.devices[].gid",
+];
+
+/// Refuses the first place of `config` that is not implemented.
+pub(crate) fn check(config: &Value) -> Result<(), Failure> {
+    match config {
+        Value::Object(_) => visit(config, &mut String::new(), &mut String::new()),
+        _ => Err(Failure::invalid("config.json", "not an object")),
+    }
+}
+
+/// `linux.resources` is not refused as a whole but by the limit in it. `place` is
+/// how a person finds it (`mounts[2].uidMappings`), `pattern` how
+/// the list has it (`mounts[].uidMappings`).
+fn visit(value: &Value, place: &mut String, pattern: &mut String) -> Result<(), Failure> {
+    let (place_end, pattern_end) = (place.len(), pattern.len());
+    match value {
+        Value::Null => {}
+        Value::Object(members) => {
+            for (name, member) in members {
+                if asks_for_nothing(member) {
+                    continue;
+                }
+                let dot = if place.is_empty() { "" } else { "." };
+                place.push_str(dot);
+                place.push_str(name);
+                pattern.push_str(dot);
+                pattern.push_str(name);
+                if pattern != "linux.resources" {
+                    known(pattern, place)?;
+                }
+                visit(member, place, pattern)?;
+                place.truncate(place_end);
+                pattern.truncate(pattern_end);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                place.push_str(&format!("[{index}]"));
+                pattern.push_str("[]");
+                visit(element, place, pattern)?;
+                place.truncate(place_end);
+                pattern.truncate(pattern_end);
+            }
+        }
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    Ok(())
+}
+
+/// As if the member were not there.
+fn asks_for_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(members) => members.values().all(asks_for_nothing),
+        Value::Array(elements) => elements.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Whether `pattern` is on the list, or leads to something that is.
+fn known(pattern: &str, place: &str) -> Result<(), Failure> {
+    let leads = |implemented: &&str| match implemented.strip_suffix(".*") {
+        Some(above) => pattern == above || pattern.starts_with(&format!("{above}.")),
+        None => implemented
+            .strip_prefix(pattern)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])),
+    };
+    if IMPLEMENTED.iter().any(|implemented| leads(&implemented)) {
+        Ok(())
+    } else {
+        Err(Failure::NotImplemented {
+            field: place.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(config: Value) -> Option<String> {
+        match check(&config) {
+            Ok(()) => None,
+            Err(Failure::NotImplemented { field }) => Some(field),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_done_is_named() {
+        for (config, field) in [
+            (json!({"hooks": {"prestart": [{"path": "/x"}]}}), "hooks"),
+            (
+                json!({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO"}}}),
+                "linux.seccomp",
+            ),
+            (
+                json!({"linux": {"resources": {"pids": {"limit": 3}}}}),
+                "linux.resources.pids",
+            ),
+            (
+                json!({"linux": {"namespaces": [{"type": "pid"}, {"type": "network", "path": "/x"}]}}),
+                "linux.namespaces[1].path",
+            ),
+            (
+                json!({"mounts": [{"destination": "/x", "uidMappings": [{"size": 1}]}]}),
+                "mounts[0].uidMappings",
+            ),
+            (
+                json!({"process": {"oomScoreAdj": 5}}),
+                "process.oomScoreAdj",
+            ),
+            (
+                json!({"process": {"terminal": false, "apparmorProfile": "x"}}),
+                "process.apparmorProfile",
+            ),
+            (
+                json!({"linux": {"whatTomorrowBrings": 1}}),
+                "linux.whatTomorrowBrings",
+            ),
+            (json!({"ociVersionX": "1"}), "ociVersionX"),
+        ] {
+            assert_eq!(refused(config).as_deref(), Some(field));
+        }
+    }
+
+    #[test]
+    fn what_is_done_passes() {
+        let config = json!({
+            "ociVersion": "1.0.2",
+            "annotations": {"org.example": "x"},
+            "root": {"path": "rootfs", "readonly": true},
+            "process": {"args": ["a"], "user": {"uid": 0, "additionalGids": [5]},
+                "rlimits": [{"type": "RLIMIT_CORE", "hard": 0, "soft": 0}]},
+            "linux": {"seccomp": null, "devices": [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]},
+        });
+        assert_eq!(refused(config), None);
+    }
+}

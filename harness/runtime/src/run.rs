@@ -1,0 +1,197 @@
+//! `runtime run`: the runtime's own side. It forks the container's first
+//! process into a new PID namespace, waits for it, and says how it ended.
+//!
+//! The program is PID 1 of its namespace, as under docker without `--init`.
+//! What follows from that is the kernel's doing and is passed on as it is:
+//!
+//! - A signal PID 1 sends itself, or a process of the container sends it, does
+//!   nothing unless PID 1 has a handler for it: `kill -SEGV $$` in a shell that
+//!   is PID 1 is not noticed, and abort(3) ends in SIGSEGV, not SIGABRT: glibc
+//!   falls back to a privileged instruction after the signal was ignored.
+//! - A fault is not a sent signal: a null pointer, a call into a vsyscall page
+//!   that is not there, kill PID 1 with SIGSEGV as they would any process.
+//! - When PID 1 ends, the kernel kills all others and reports PID 1's end only
+//!   when they are gone. Orphans are PID 1's children; whether it waits for
+//!   them is its own affair.
+
+use std::io::{BufRead, BufReader, PipeReader, pipe};
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+
+use crate::bundle::{Bundle, Namespace};
+use crate::container::{self, Message};
+use crate::descriptor::{errno_of, last_errno};
+use crate::failure::{Failure, Step};
+use crate::fallback::{Fallback, Fallbacks};
+use crate::status::{Line, Status};
+use crate::{namespace, signal};
+
+/// Runs the container of the bundle in `folder` to its end. The process must
+/// have one thread; the container gets its descriptors 0, 1 and 2.
+pub fn run(folder: &Path) -> Line {
+    match try_run(folder) {
+        Ok(line) => line,
+        Err(failure) => Line {
+            status: failure.into(),
+            fallbacks: Vec::new(),
+        },
+    }
+}
+
+fn try_run(folder: &Path) -> Result<Line, Failure> {
+    let bundle = Bundle::load(folder)?;
+    let (from_container, to_runtime) = pipe().map_err(errno_of).step(|| "pipe".to_owned())?;
+    namespace::enter(Namespace::Pid, &Fallbacks::default())?;
+    // SAFETY: the process has one thread, so the child may do all it likes.
+    let child = match unsafe { libc::fork() } {
+        -1 => return Err(last_errno()).step(|| "fork".to_owned()),
+        0 => {
+            drop(from_container);
+            let told = container::start(&bundle, to_runtime);
+            // SAFETY: _exit ends the process without running what the
+            // runtime's copy will run.
+            unsafe { libc::_exit(if told { 1 } else { 2 }) }
+        }
+        child => child,
+    };
+    drop(to_runtime);
+    let Some(child) = Pid::from_raw(child) else {
+        return Err(Errno::SRCH).step(|| "fork".to_owned());
+    };
+    signal::forward_to(child)?;
+    let story = listen(from_container);
+    let end = wait(child)?;
+    signal::forward_to_nobody();
+    Ok(conclude(story?, end))
+}
+
+/// What the first process told until execve or its end.
+#[derive(Debug, Default)]
+struct Story {
+    ready: bool,
+    failed: Option<Status>,
+    fallbacks: Vec<Fallback>,
+}
+
+fn listen(pipe: PipeReader) -> Result<Story, Failure> {
+    let mut story = Story::default();
+    for line in BufReader::new(pipe).lines() {
+        let line = line
+            .map_err(errno_of)
+            .step(|| "read from the container's first process".to_owned())?;
+        let message = serde_json::from_str(&line).map_err(|source| Failure::Json {
+            path: "what the container's first process says".into(),
+            source,
+        })?;
+        match message {
+            Message::Ready { fallbacks } => {
+                story.ready = true;
+                story.fallbacks = fallbacks;
+            }
+            Message::Failed { status, fallbacks } => {
+                story.failed = Some(status);
+                story.fallbacks = fallbacks;
+            }
+        }
+    }
+    Ok(story)
+}
+
+fn wait(child: Pid) -> Result<WaitStatus, Failure> {
+    loop {
+        match waitpid(Some(child), WaitOptions::empty()) {
+            Err(Errno::INTR) | Ok(None) => {}
+            Ok(Some((_, status))) => return Ok(status),
+            Err(errno) => {
+                return Err(errno).step(|| "wait for the container's first process".to_owned());
+            }
+        }
+    }
+}
+
+fn conclude(story: Story, end: WaitStatus) -> Line {
+    let status = match story {
+        Story {
+            failed: Some(status),
+            ..
+        } => status,
+        Story { ready: true, .. } => of_wait(end),
+        Story { .. } => Status::Trouble {
+            step: "set the container up".to_owned(),
+            errno: None,
+            message: format!("its first process ended before its program started: {end:?}"),
+        },
+    };
+    Line {
+        status,
+        fallbacks: story.fallbacks,
+    }
+}
+
+/// Exhaustive: a wait status that is neither an exit nor a signal is trouble.
+fn of_wait(end: WaitStatus) -> Status {
+    let code = end.exit_status().and_then(|code| u8::try_from(code).ok());
+    let signal = end
+        .terminating_signal()
+        .and_then(|signal| u8::try_from(signal).ok());
+    match (code, signal) {
+        (Some(code), None) => Status::Exited { code },
+        (None, Some(signal)) => Status::Signaled {
+            signal,
+            core: libc::WCOREDUMP(end.as_raw()),
+        },
+        _ => Status::Trouble {
+            step: "wait for the container's first process".to_owned(),
+            errno: None,
+            message: format!("its wait status is neither an exit nor a signal: {end:?}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_status_is_passed_on_whole() {
+        for (raw, status) in [
+            (0x0000, Status::Exited { code: 0 }),
+            (0xff00, Status::Exited { code: 255 }),
+            (
+                0x000b,
+                Status::Signaled {
+                    signal: 11,
+                    core: false,
+                },
+            ),
+            (
+                0x008b,
+                Status::Signaled {
+                    signal: 11,
+                    core: true,
+                },
+            ),
+            (
+                0x0009,
+                Status::Signaled {
+                    signal: 9,
+                    core: false,
+                },
+            ),
+        ] {
+            assert_eq!(of_wait(WaitStatus::new(raw)), status, "{raw:#x}");
+        }
+        assert!(matches!(
+            of_wait(WaitStatus::new(0x137f)),
+            Status::Trouble { .. }
+        ));
+    }
+
+    #[test]
+    fn a_set_up_that_dies_is_no_result() {
+        let line = conclude(Story::default(), WaitStatus::new(0));
+        assert!(matches!(line.status, Status::Trouble { .. }), "{line:?}");
+    }
+}

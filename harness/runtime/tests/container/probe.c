@@ -1,0 +1,194 @@
+/* The program the tests run in containers: static, so that a root file system
+ * needs nothing else. Says on stdout what it finds. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+static void lines_of(const char *path, const char *prefix)
+{
+	char line[4096];
+	FILE *file = fopen(path, "r");
+	if (!file) {
+		printf("%s: %s\n", path, strerrorname_np(errno));
+		return;
+	}
+	while (fgets(line, sizeof line, file))
+		if (!strncmp(line, prefix, strlen(prefix)))
+			fputs(line, stdout);
+	fclose(file);
+}
+
+/* pid, ids, names, directory, environment, open descriptors. */
+static int report(void)
+{
+	char text[4096];
+	gid_t groups[64];
+	printf("pid %d\nppid %d\nsid %d\n", getpid(), getppid(), getsid(0));
+	printf("uid %d %d\ngid %d %d\ngroups", getuid(), geteuid(), getgid(), getegid());
+	int count = getgroups(64, groups);
+	for (int i = 0; i < count; i++)
+		printf(" %d", groups[i]);
+	gethostname(text, sizeof text);
+	printf("\nhostname %s\n", text);
+	printf("cwd %s\n", getcwd(text, sizeof text) ? text : strerrorname_np(errno));
+	for (char **entry = environ; *entry; entry++)
+		printf("env %s\n", *entry);
+	mode_t mask = umask(0);
+	printf("umask %03o\ndescriptors", mask);
+	for (int fd = 0; fd < 1024; fd++)
+		if (fcntl(fd, F_GETFD) != -1)
+			printf(" %d", fd);
+	printf("\n");
+	struct rlimit limit;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	printf("nofile %llu %llu\n", (unsigned long long)limit.rlim_cur, (unsigned long long)limit.rlim_max);
+	lines_of("/proc/self/status", "Cap");
+	lines_of("/proc/self/status", "NoNewPrivs");
+	lines_of("/proc/self/status", "Sig");
+	return 0;
+}
+
+static int answer(const char *what, int failed)
+{
+	printf("%s\n", failed ? strerrorname_np(errno) : what);
+	return 0;
+}
+
+static int read_file(const char *path)
+{
+	char text[4096];
+	int fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return answer("", 1);
+	ssize_t count = read(fd, text, sizeof text);
+	if (count < 0)
+		return answer("", 1);
+	printf("%zd bytes\n", count);
+	fwrite(text, 1, (size_t)count, stdout);
+	return 0;
+}
+
+static int list(const char *path)
+{
+	struct dirent **names;
+	int count = scandir(path, &names, NULL, alphasort);
+	if (count < 0)
+		return answer("", 1);
+	for (int i = 0; i < count; i++)
+		if (names[i]->d_name[0] != '.')
+			printf("%s\n", names[i]->d_name);
+	return 0;
+}
+
+static int look(const char *path)
+{
+	struct stat status;
+	char target[4096];
+	if (lstat(path, &status))
+		return answer("", 1);
+	if (S_ISLNK(status.st_mode)) {
+		ssize_t count = readlink(path, target, sizeof target - 1);
+		printf("link %.*s\n", (int)count, target);
+	} else {
+		printf("%s %o %u:%u\n", S_ISCHR(status.st_mode) ? "char" : S_ISBLK(status.st_mode) ? "block"
+			: S_ISDIR(status.st_mode) ? "folder" : S_ISFIFO(status.st_mode) ? "fifo" : "file",
+			status.st_mode & 07777, major(status.st_rdev), minor(status.st_rdev));
+	}
+	return 0;
+}
+
+/* A server and a client on 127.0.0.1. */
+static int loopback(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof address;
+	int server = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+	if (bind(server, (struct sockaddr *)&address, sizeof address) || listen(server, 1)
+		|| getsockname(server, (struct sockaddr *)&address, &size))
+		return answer("", 1);
+	return answer("connected", connect(client, (struct sockaddr *)&address, sizeof address));
+}
+
+/* A child of a child that outlives both, if it can. */
+static int daemonise(void)
+{
+	int pipes[2];
+	char byte;
+	if (pipe(pipes))
+		return answer("", 1);
+	if (fork() == 0) {
+		setsid();
+		if (fork() == 0) {
+			signal(SIGTERM, SIG_IGN);
+			signal(SIGHUP, SIG_IGN);
+			if (write(pipes[1], "x", 1) == 1)
+				for (;;)
+					pause();
+		}
+		_exit(0);
+	}
+	return read(pipes[0], &byte, 1) == 1 ? 5 : 1;
+}
+
+int main(int count, char **words)
+{
+	const char *word = count > 1 ? words[1] : "", *path = count > 2 ? words[2] : "";
+	if (!strcmp(word, "exit"))
+		return atoi(path);
+	if (!strcmp(word, "report"))
+		return report();
+	if (!strcmp(word, "fault")) {
+		*(volatile int *)0 = 1;
+		return 99;
+	}
+	if (!strcmp(word, "abort"))
+		abort();
+	if (!strcmp(word, "signal-self")) {
+		kill(getpid(), atoi(path));
+		return 42;
+	}
+	if (!strcmp(word, "wait")) {
+		printf("waiting\n");
+		fflush(stdout);
+		for (;;)
+			pause();
+	}
+	if (!strcmp(word, "read"))
+		return read_file(path);
+	if (!strcmp(word, "write")) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+		return answer("written", fd < 0 || write(fd, "x", 1) != 1);
+	}
+	if (!strcmp(word, "remove"))
+		return answer("removed", remove(path));
+	if (!strcmp(word, "list"))
+		return list(path);
+	if (!strcmp(word, "look"))
+		return look(path);
+	if (!strcmp(word, "mount"))
+		return answer("mounted", mount("tmpfs", path, "tmpfs", 0, NULL));
+	if (!strcmp(word, "mknod"))
+		return answer("made", mknod(path, S_IFCHR | 0600, makedev(1, 3)));
+	if (!strcmp(word, "loopback"))
+		return loopback();
+	if (!strcmp(word, "daemonise"))
+		return daemonise();
+	fprintf(stderr, "probe: no such word: %s\n", word);
+	return 98;
+}
