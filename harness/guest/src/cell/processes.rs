@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 
 use crate::error::{Error, Result};
 use crate::kernel_log::last_errno;
@@ -41,7 +41,9 @@ impl Keeper for PidOne {
     fn reap(&self, wanted: Pid) -> Result<Option<WaitStatus>> {
         let mut found = None;
         loop {
-            match waitpid(None, WaitOptions::NOHANG) {
+            // rustix's `waitpid(None, …)` is waitpid(0): the own process group,
+            // which the runtime has left. This is waitpid(-1).
+            match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) if pid == wanted => found = Some(status),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(Errno::CHILD) => return Ok(found),

@@ -120,7 +120,10 @@ mod tests {
         let mut found = hierarchies(&root, Cgroup::V1).unwrap();
         found.sort();
         assert_eq!(found, [root.join("cpu,cpuacct"), root.join("memory")]);
-        assert_eq!(hierarchies(&root, Cgroup::V2).unwrap(), std::slice::from_ref(&root));
+        assert_eq!(
+            hierarchies(&root, Cgroup::V2).unwrap(),
+            std::slice::from_ref(&root)
+        );
         assert!(hierarchies(&root, Cgroup::None).unwrap().is_empty());
         fs::remove_dir_all(&root).unwrap();
     }

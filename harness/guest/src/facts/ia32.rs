@@ -20,10 +20,13 @@ const BASE: u32 = 0x0804_8000;
 /// `mov eax, 1; mov ebx, STATUS; int 0x80`: exit(STATUS).
 const CODE: [u8; 12] = [0xb8, 1, 0, 0, 0, 0xbb, STATUS, 0, 0, 0, 0xcd, 0x80];
 
-/// Length of an ELF32 header and one program header.
-const HEADERS: u32 = 52 + 32;
+/// Length of an ELF32 header and two program headers.
+const HEADERS: u32 = 52 + 2 * 32;
 
-/// A whole static program: ELF header, one PT_LOAD, [`CODE`].
+/// A whole static program: ELF header, PT_LOAD, PT_GNU_STACK, [`CODE`].
+///
+/// Without PT_GNU_STACK the stack would be executable, and the kernel would
+/// spend on this program the one warning it gives of that per boot (Linux 5.6).
 fn program() -> Vec<u8> {
     let length = HEADERS + CODE.len() as u32;
     let mut file = Vec::with_capacity(length as usize);
@@ -38,13 +41,17 @@ fn program() -> Vec<u8> {
     file.extend_from_slice(&word(52)); // e_phoff
     file.extend_from_slice(&word(0)); // e_shoff
     file.extend_from_slice(&word(0)); // e_flags
-    for value in [52, 32, 1, 40, 0, 0] {
+    for value in [52, 32, 2, 40, 0, 0] {
         // e_ehsize, e_phentsize, e_phnum, e_shentsize, e_shnum, e_shstrndx
         file.extend_from_slice(&half(value));
     }
     // p_type PT_LOAD, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_flags
     // R+X, p_align
     for value in [1, 0, BASE, BASE, length, length, 5, 0x1000] {
+        file.extend_from_slice(&word(value));
+    }
+    // PT_GNU_STACK, R+W
+    for value in [0x6474_e551, 0, 0, 0, 0, 0, 6, 16] {
         file.extend_from_slice(&word(value));
     }
     file.extend_from_slice(&CODE);
@@ -88,10 +95,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_an_elf_of_two_headers_and_twelve_bytes() {
+    fn the_program_is_headers_and_twelve_bytes_of_code() {
         let file = program();
-        assert_eq!(file.len(), 52 + 32 + 12);
-        // e_entry points at the code, as loaded by the only segment.
+        assert_eq!(file.len(), 52 + 64 + 12);
+        // e_entry points at the code, as loaded by the first segment.
         let entry = u32::from_le_bytes(file[24..28].try_into().unwrap());
         let code = (entry - BASE) as usize;
         assert_eq!(file[code..], CODE);
