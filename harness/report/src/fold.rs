@@ -19,6 +19,9 @@ pub enum FoldError {
     /// It speaks of a cell that is not in the plan.
     #[error("an event speaks of the cell {0}, which is not in the plan")]
     UnknownCell(CellId),
+    /// It says `not run` of an outcome, or gives a verdict where there is none.
+    #[error("the verdict of {0} contradicts its outcome")]
+    Contradiction(CellId),
 }
 
 impl Run {
@@ -91,7 +94,12 @@ impl Run {
                     cell.outcome = Outcome::not_run(BEGUN);
                 }
             }
-            Event::CellFinished { cell, attempt } => self.cell(cell)?.add((**attempt).clone()),
+            Event::CellFinished { cell, attempt } => {
+                if !agree(&attempt.outcome, attempt.verdict) {
+                    return Err(FoldError::Contradiction(cell.clone()));
+                }
+                self.cell(cell)?.add((**attempt).clone());
+            }
             Event::RunFinished {
                 finished,
                 timings,
@@ -113,6 +121,19 @@ impl Run {
             | Event::KernelFinished { .. } => {}
         }
         Ok(())
+    }
+
+    /// No cell's verdict contradicts its outcome: such a record would lie in
+    /// every table.
+    pub(crate) fn check(&self) -> Result<(), FoldError> {
+        match self
+            .cells
+            .iter()
+            .find(|cell| !agree(&cell.outcome, cell.verdict))
+        {
+            Some(cell) => Err(FoldError::Contradiction(cell.id())),
+            None => Ok(()),
+        }
     }
 
     /// Says of every cell without an answer that the run ended before it.
@@ -152,6 +173,17 @@ impl Run {
     }
 }
 
+/// Both speak of a result, or both of none; and only a pass can be an unexpected
+/// one.
+fn agree(outcome: &Outcome, verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::NotRun => !outcome.is_result(),
+        Verdict::UnexpectedPass => outcome.is_pass(),
+        Verdict::UnexpectedFailure => outcome.is_result() && !outcome.is_pass(),
+        Verdict::Expected | Verdict::Flaky => outcome.is_result(),
+    }
+}
+
 impl Cell {
     fn add(&mut self, attempt: Attempt) {
         // Trouble on a retry does not take back what was seen before it.
@@ -160,12 +192,7 @@ impl Cell {
             self.outcome = attempt.outcome.clone();
             self.expected = Some(attempt.expected.clone());
             self.because.clone_from(&attempt.because);
-            // A verdict that contradicts its outcome would be a lie in every table.
-            self.verdict = if attempt.outcome.is_result() {
-                attempt.verdict
-            } else {
-                Verdict::NotRun
-            };
+            self.verdict = attempt.verdict;
             self.cause.clone_from(&attempt.cause);
             self.duration_ms = Some(attempt.duration_ms);
         }

@@ -50,6 +50,14 @@ pub enum LoadError {
         /// What is wrong.
         error: FoldError,
     },
+    /// A cell says what cannot be.
+    #[error("{path}: {error}")]
+    Contradiction {
+        /// The file.
+        path: PathBuf,
+        /// Which.
+        error: FoldError,
+    },
     /// Another version of the shape.
     #[error("{path} has the shape {found} of results.json; this program reads {SCHEMA}")]
     Schema {
@@ -125,7 +133,12 @@ fn results(path: &Path) -> Result<Option<Run>, LoadError> {
             found: schema,
         });
     }
-    serde_json::from_slice(&text).map(Some).map_err(json)
+    let run: Run = serde_json::from_slice(&text).map_err(json)?;
+    run.check().map_err(|error| LoadError::Contradiction {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(Some(run))
 }
 
 /// The fold of the events; none without a first one.

@@ -77,8 +77,7 @@ fn table(page: &mut String, grid: &Grid<'_>) {
     let legend = grid.legend();
     if !legend.is_empty() {
         page.push('\n');
-        let marks: Vec<String> = legend.into_iter().map(escape).collect();
-        line(page, &marks.join("; "));
+        line(page, &escape(&legend.join("; ")));
     }
     if !grid.notes.is_empty() {
         page.push('\n');
@@ -94,7 +93,7 @@ fn cell_text(cell: Option<&Cell>) -> String {
     match grid::mark(cell) {
         None => label,
         Some(mark @ ('!' | '?')) => format!("**{mark} {label}**"),
-        Some(mark) => format!("{} {label}", escape(&mark.to_string())),
+        Some(mark) => format!("{mark} {label}"),
     }
 }
 

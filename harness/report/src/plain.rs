@@ -82,7 +82,7 @@ pub fn plain_line(event: &Event) -> Option<String> {
                 line.push_str(&format!(", expected {}", attempt.expected));
             }
             if let Some(cause) = &attempt.cause {
-                line.push_str(&format!(", {}", cause.name));
+                line.push_str(&format!("; cause: {}", cause.name));
             }
             line.push_str(&format!(" [{}]", duration(attempt.duration_ms)));
             // The mark's place stays where there is none.

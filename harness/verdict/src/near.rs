@@ -1,7 +1,7 @@
 //! Words close to one that is not known, for `did you mean`.
 
-/// Those of `known` that a slip of the finger would turn into `word`, nearest
-/// first, three at most. Case does not count.
+/// Those of `known` that a slip of the finger would turn into `word`: the nearest,
+/// three at most where several are equally near. Case does not count.
 pub(crate) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let given = word.to_lowercase();
     // A third of the letters may be wrong, and at least one; what merely lacks
@@ -12,11 +12,15 @@ pub(crate) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> 
         .filter_map(|candidate| {
             let lower = candidate.to_lowercase();
             let distance = distance(&given, &lower);
-            let ending = given.len() > 2 && lower.ends_with(&given);
-            (distance <= slack || ending).then_some((distance, candidate))
+            if given.len() > 2 && lower.ends_with(&given) {
+                return Some((distance.min(1), candidate));
+            }
+            (distance <= slack).then_some((distance, candidate))
         })
         .collect();
     found.sort_by_key(|(distance, _)| *distance);
+    let nearest = found.first().map(|(distance, _)| *distance);
+    found.retain(|(distance, _)| Some(*distance) == nearest);
     found.truncate(3);
     found.into_iter().map(|(_, word)| word.to_owned()).collect()
 }

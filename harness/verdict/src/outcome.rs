@@ -157,7 +157,11 @@ impl Outcome {
         match self {
             Self::Pass | Self::Exit { .. } | Self::Oom => None,
             Self::Signal { core, .. } => core.then_some(Cow::Borrowed("core dumped")),
-            Self::Timeout { limit } => Some(Cow::Owned(format!("after {limit} ms"))),
+            Self::Timeout { limit } => Some(Cow::Owned(if limit % 1000 == 0 {
+                format!("after {} s", limit / 1000)
+            } else {
+                format!("after {limit} ms")
+            })),
             Self::Exec { path, .. } => Some(Cow::Borrowed(path)),
             Self::Mismatch { detail } => Some(Cow::Borrowed(detail)),
             Self::Panic { message } | Self::Lockup { message } => Some(Cow::Borrowed(message)),

@@ -1,0 +1,222 @@
+//! A run is the fold of its events, and its counts are what it holds.
+
+use proptest::prelude::*;
+use report::{ColumnStatus, Counts, Event, FoldError};
+use verdict::{Kind, Outcome, Verdict};
+
+use crate::recorded::{self, KERNELS, id};
+
+#[test]
+fn every_planned_cell_is_there_from_the_start_as_not_run() {
+    let run = recorded::planned();
+    assert_eq!(run.cells.len(), 3 * 11);
+    assert!(run.cells.iter().all(|cell| !cell.outcome.is_result()
+        && cell.verdict == Verdict::NotRun
+        && cell.expected.is_none()));
+    let counts = Counts::of(&run);
+    assert_eq!((counts.not_run, counts.exit_code()), (33, 3));
+}
+
+#[test]
+fn counts_and_every_kind() {
+    let counts = Counts::of(&recorded::run());
+    assert_eq!(counts.cells, 33);
+    assert_eq!(
+        counts.expected
+            + counts.unexpected_failures
+            + counts.unexpected_passes
+            + counts.flaky
+            + counts.not_run,
+        counts.cells
+    );
+    assert_eq!(counts.kinds.values().sum::<usize>(), counts.cells);
+    for kind in Kind::ALL {
+        assert!(counts.kinds.contains_key(&kind), "{kind} is not recorded");
+    }
+    assert_eq!(
+        counts.summary(),
+        "33 cells: 8 as expected, 8 unexpected failures, 1 unexpected pass, 1 flaky, 15 not run \
+         (7 pass, 1 mismatch, 2 exit, 2 signal, 1 timeout, 1 oom, 1 exec, 1 panic, 1 lockup, \
+         1 unsupported); 3 kernels, 1 unavailable; 3 images"
+    );
+    assert_eq!(counts.exit_code(), 1);
+}
+
+#[test]
+fn the_exit_code_says_what_the_run_came_to() {
+    // A run of one kernel and all passes, to change one thing at a time.
+    let mut good = recorded::run();
+    good.kernels.truncate(1);
+    good.cells.retain(|cell| cell.kernel == KERNELS[0]);
+    for cell in &mut good.cells {
+        cell.outcome = Outcome::Pass;
+        cell.verdict = Verdict::Expected;
+    }
+    let exit_code = |change: &dyn Fn(&mut report::Run)| {
+        let mut run = good.clone();
+        change(&mut run);
+        Counts::of(&run).exit_code()
+    };
+    let first = |run: &mut report::Run, outcome: Outcome, verdict| {
+        run.cells[0].outcome = outcome;
+        run.cells[0].verdict = verdict;
+    };
+    assert_eq!(exit_code(&|_| {}), 0);
+    assert_eq!(
+        exit_code(&|run| first(run, Outcome::Oom, Verdict::UnexpectedFailure)),
+        1
+    );
+    assert_eq!(
+        exit_code(&|run| first(run, Outcome::Pass, Verdict::UnexpectedPass)),
+        1
+    );
+    assert_eq!(
+        exit_code(&|run| first(run, Outcome::Pass, Verdict::Flaky)),
+        0
+    );
+    assert_eq!(
+        exit_code(&|run| first(run, Outcome::not_run("x"), Verdict::NotRun)),
+        3
+    );
+    let unavailable = |run: &mut report::Run, optional| {
+        run.kernels[0].status = ColumnStatus::Unavailable;
+        run.kernels[0].optional = optional;
+        for cell in &mut run.cells {
+            cell.outcome = Outcome::not_run("x");
+            cell.verdict = Verdict::NotRun;
+        }
+    };
+    assert_eq!(exit_code(&|run| unavailable(run, false)), 3);
+    assert_eq!(exit_code(&|run| unavailable(run, true)), 0);
+    assert_eq!(exit_code(&|run| run.images[0].reason = Some("x".into())), 3);
+    // Both: what is not as expected weighs more.
+    assert_eq!(
+        exit_code(&|run| {
+            first(run, Outcome::Oom, Verdict::UnexpectedFailure);
+            first(run, Outcome::Oom, Verdict::UnexpectedFailure);
+            run.cells[1].outcome = Outcome::not_run("x");
+            run.cells[1].verdict = Verdict::NotRun;
+        }),
+        1
+    );
+}
+
+#[test]
+fn trouble_on_a_retry_does_not_hide_what_was_seen() {
+    let events = recorded::events();
+    let failed = events
+        .iter()
+        .find_map(|event| match event {
+            Event::CellFinished { cell, attempt } if cell.check == "ls" => Some(attempt.clone()),
+            _ => None,
+        })
+        .unwrap();
+    let mut trouble = failed.clone();
+    trouble.outcome = Outcome::not_run("the machine went away");
+    trouble.verdict = Verdict::NotRun;
+    let mut run = recorded::planned();
+    for attempt in [&trouble, &failed, &trouble] {
+        run.apply(&Event::CellFinished {
+            cell: id(KERNELS[0], "debian:12", "ls"),
+            attempt: attempt.clone(),
+        })
+        .unwrap();
+    }
+    let cell = &run.cells[1];
+    assert_eq!(cell.outcome, Outcome::Exit { code: 2 });
+    assert_eq!(cell.verdict, Verdict::UnexpectedFailure);
+    assert_eq!(cell.attempts.len(), 3, "every attempt is kept");
+}
+
+#[test]
+fn a_kernel_that_ran_and_never_came_back_keeps_its_results() {
+    let mut run = recorded::planned();
+    let events = recorded::events();
+    let until_first_result = events
+        .iter()
+        .position(|event| matches!(event, Event::CellFinished { .. }))
+        .unwrap();
+    for event in &events[..=until_first_result] {
+        run.apply(event).unwrap();
+    }
+    run.apply(&Event::KernelUnavailable {
+        kernel: KERNELS[0].into(),
+        reason: "the second boot hung".into(),
+    })
+    .unwrap();
+    assert_eq!(run.kernels[0].status, ColumnStatus::Ran);
+    assert_eq!(run.cells[0].outcome, Outcome::Pass);
+    assert_eq!(
+        run.cells[1].outcome,
+        Outcome::not_run("the second boot hung")
+    );
+    let page = report::text::render(&run, report::text::Options::default());
+    assert!(
+        page.contains("4.19 did not come up again: the second boot hung"),
+        "{page}"
+    );
+}
+
+#[test]
+fn an_event_of_another_plan_is_refused_and_changes_nothing() {
+    let mut run = recorded::run();
+    let before = run.clone();
+    let events = [
+        Event::CellStarted {
+            cell: id("9.9", "debian:12", "bash"),
+        },
+        Event::KernelUnavailable {
+            kernel: "9.9".into(),
+            reason: "x".into(),
+        },
+        Event::ImageUnavailable {
+            image: "debian:99".into(),
+            reason: "x".into(),
+        },
+    ];
+    for event in events {
+        assert!(matches!(
+            run.apply(&event),
+            Err(FoldError::UnknownCell(_)
+                | FoldError::UnknownKernel(_)
+                | FoldError::UnknownImage(_))
+        ));
+    }
+    for mut event in recorded::events() {
+        if let Event::CellFinished { attempt, .. } = &mut event
+            && attempt.outcome.is_result()
+        {
+            attempt.verdict = Verdict::NotRun;
+            assert!(matches!(
+                run.apply(&event),
+                Err(FoldError::Contradiction(_))
+            ));
+        }
+    }
+    assert_eq!(run, before);
+}
+
+#[test]
+fn events_survive_json() {
+    for event in recorded::events() {
+        let text = serde_json::to_string(&event).unwrap();
+        assert!(!text.contains('\n'));
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_stream_read_twice_gives_the_same_run(length in 1..recorded::events().len()) {
+        let events = recorded::events();
+        let mut once = recorded::planned();
+        for event in &events[..length] {
+            once.apply(event).unwrap();
+        }
+        let mut twice = once.clone();
+        for event in &events[..length] {
+            twice.apply(event).unwrap();
+        }
+        prop_assert_eq!(once, twice);
+    }
+}

@@ -1,0 +1,7 @@
+//! One recorded run, made by hand, in every format and through every cut.
+
+mod fold;
+mod golden;
+mod recorded;
+mod recorder;
+mod schema;
