@@ -21,7 +21,8 @@ pub struct Command {
     /// Program and arguments. A program without a slash is looked for in the
     /// container's PATH.
     pub arguments: Vec<String>,
-    /// The whole environment, in order.
+    /// The whole environment, in order. Where it has no HOME the guest adds the
+    /// one of the image's passwd, as docker does.
     pub environment: Vec<(String, String)>,
     /// Working directory, absolute; created where the image lacks it, as docker
     /// does.

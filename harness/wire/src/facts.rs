@@ -84,9 +84,10 @@ pub struct CgroupFacts {
 pub struct NamespaceFacts {
     /// Names in /proc/self/ns: `cgroup`, `ipc`, `mnt`, …
     pub kinds: Vec<String>,
-    /// A user namespace was made.
+    /// A user namespace was made, by root.
     pub user: bool,
-    /// Why not: the errno's name and the switch that governs it.
+    /// Why not: the errno's name and the switch that governs it. Where root can
+    /// and an unprivileged process cannot, `without privilege: ` and why.
     pub user_refusal: Option<String>,
 }
 

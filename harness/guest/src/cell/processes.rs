@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn this_machine_has_processes_besides_pid_one() {
         // This test's own process, for one.
-        let me = format!("(pid {}, state R)", std::process::id());
-        assert!(living().unwrap().iter().any(|name| name.ends_with(&me)));
+        let me = format!("(pid {}, state ", std::process::id());
+        assert!(living().unwrap().iter().any(|name| name.contains(&me)));
     }
 }
