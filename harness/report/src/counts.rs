@@ -84,14 +84,14 @@ impl Counts {
         counts
     }
 
-    /// The status `matrix run` exits with: 0 every cell as expected, flaky ones
-    /// included; 1 some cell not as expected; 3 all that ran was as expected,
+    /// The status `matrix run` exits with: 0 every cell as expected; 1 some
+    /// cell not as expected, a flaky one included: it was not on its first try; 3 all that ran was as expected,
     /// but something could not be run that is not optional.
     pub fn exit_code(&self) -> u8 {
         let incomplete = self.not_run > self.not_run_optional
             || self.kernels_unavailable > 0
             || self.images_unavailable > 0;
-        if self.unexpected_failures + self.unexpected_passes > 0 {
+        if self.unexpected_failures + self.unexpected_passes + self.flaky > 0 {
             1
         } else if incomplete {
             3
