@@ -7,7 +7,9 @@ pub mod mirror;
 pub mod openpgp;
 pub mod progress;
 
-pub use apt::{Apt, AptError, Package, Universe};
+pub use apt::{Apt, AptError, AptOptions, Package, Universe};
 pub use cache::{Cache, CacheError, Key};
-pub use http::{Http, HttpError};
-pub use progress::Progress;
+pub use http::{Http, HttpError, HttpOptions};
+pub use mirror::Mirrors;
+pub use openpgp::{Keyring, OpenPgpError};
+pub use progress::{Progress, Silent};
