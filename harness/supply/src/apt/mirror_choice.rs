@@ -64,7 +64,9 @@ impl Apt {
 }
 
 fn is_wanted(suite: &Suite, security: bool) -> bool {
-    suite.release.origin == "Debian" && (suite.release.label == SECURITY) == security
+    // Backports have an origin of their own, on the same mirror and by the same keys.
+    matches!(suite.release.origin.as_str(), "Debian" | "Debian Backports")
+        && (suite.release.label == SECURITY) == security
 }
 
 /// Whether an error is about a suite that is there and Debian's, rather than about
