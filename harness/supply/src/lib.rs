@@ -16,12 +16,14 @@ mod supply;
 pub mod tools;
 pub mod tree;
 
-pub use apt::{Apt, AptError, Package, Universe};
+pub use apt::{Apt, AptError, AptOptions, Package, Universe};
 pub use cache::{Cache, CacheError, Key};
-pub use http::{Http, HttpError};
+pub use http::{Http, HttpError, HttpOptions};
 pub use image::{ImageDisk, ImageError};
 pub use kernel::{KernelError, KernelFiles};
-pub use progress::Progress;
+pub use mirror::Mirrors;
+pub use openpgp::{Keyring, OpenPgpError};
+pub use progress::{Progress, Silent};
 pub use supply::{Options, Supply, SupplyError};
 pub use tools::{Tool, ToolError};
 

@@ -1,49 +1,204 @@
 //! Opening suites and fetching packages.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use plan::AptSource;
+
+use super::index::Index;
+use super::universe::Part;
 use super::{AptError, Package, Universe};
-use crate::cache::Cache;
-use crate::http::Http;
+use crate::cache::{Cache, Key};
+use crate::http::{Http, HttpError, Want};
+use crate::mirror::Mirrors;
 use crate::openpgp::Keyring;
 use crate::progress::Progress;
 
+/// How many packages are fetched at once: enough to hide the round trips, few
+/// enough that no mirror minds.
+const AT_ONCE: usize = 4;
+
 /// Settings of the apt client.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AptOptions {
-    /// A cached Release younger than this is used without asking the archive.
+    /// A suite in the cache younger than this is used without asking the archive.
     pub fresh: Duration,
 }
 
-/// Opens suites of Debian-style archives and fetches their packages.
-pub struct Apt;
-impl Apt {
-    /// With the keys shipped and the default settings.
-    pub fn new(cache: Arc<Cache>, http: Arc<Http>, progress: Arc<dyn Progress>) -> Apt {
-        todo!()
+impl Default for AptOptions {
+    fn default() -> AptOptions {
+        AptOptions {
+            fresh: Duration::from_secs(24 * 3600),
+        }
     }
+}
+
+/// Opens suites of Debian-style archives and fetches their packages. Threads share
+/// it.
+pub struct Apt {
+    pub(super) cache: Arc<Cache>,
+    pub(super) http: Arc<Http>,
+    pub(super) progress: Arc<dyn Progress>,
+    pub(super) keyring: Keyring,
+    pub(super) options: AptOptions,
+    mirrors: OnceLock<Mirrors>,
+    /// Several kernels come from one suite: its index is read once.
+    indices: Mutex<HashMap<String, Arc<Index>>>,
+}
+
+impl Apt {
+    /// With the keys that are shipped, the mirrors of this machine, and the default
+    /// settings.
+    pub fn new(cache: Arc<Cache>, http: Arc<Http>, progress: Arc<dyn Progress>) -> Apt {
+        Apt {
+            cache,
+            http,
+            progress,
+            keyring: Keyring::shipped(),
+            options: AptOptions::default(),
+            mirrors: OnceLock::new(),
+            indices: Mutex::new(HashMap::new()),
+        }
+    }
+
     /// With other keys.
     #[must_use]
-    pub fn with_keyring(self, keyring: Keyring) -> Apt {
-        todo!()
+    pub fn with_keyring(mut self, keyring: Keyring) -> Apt {
+        self.keyring = keyring;
+        self
     }
+
     /// With other settings.
     #[must_use]
-    pub fn with_options(self, options: AptOptions) -> Apt {
-        todo!()
+    pub fn with_options(mut self, options: AptOptions) -> Apt {
+        self.options = options;
+        self
     }
+
+    /// With other mirrors than this machine's.
+    #[must_use]
+    pub fn with_mirrors(mut self, mirrors: Mirrors) -> Apt {
+        self.mirrors = OnceLock::from(mirrors);
+        self
+    }
+
+    /// The mirrors to look for Debian's suites on.
+    pub(super) fn mirrors(&self) -> Result<&Mirrors, AptError> {
+        if let Some(mirrors) = self.mirrors.get() {
+            return Ok(mirrors);
+        }
+        let mirrors = Mirrors::of_this_machine()?;
+        Ok(self.mirrors.get_or_init(|| mirrors))
+    }
+
     /// The suites of one source taken together, as apt would.
-    pub fn open(&self, source: &plan::AptSource) -> Result<Universe, AptError> {
-        todo!()
+    pub fn open(&self, source: &AptSource) -> Result<Universe, AptError> {
+        let (mut parts, mut digest) = (Vec::new(), Key::new("apt-universe-v1"));
+        for wanted in &source.suites {
+            let suite = self.find_suite(wanted)?;
+            let mut found = false;
+            for folder in suite.release.index_folders(&source.architecture) {
+                let Some((index, sha256)) = self.index(&suite, &folder)? else {
+                    continue;
+                };
+                found |= folder.ends_with(&format!("binary-{}", source.architecture));
+                digest = digest.with(&suite.name, sha256);
+                parts.push(Part::new(index, &suite.url, &suite.name));
+            }
+            if !found {
+                return Err(AptError::ArchitectureNotFound {
+                    url: suite.url,
+                    suite: suite.name,
+                    architecture: source.architecture.clone(),
+                    offered: suite.release.architectures,
+                });
+            }
+        }
+        Ok(Universe::new(parts, digest.hex()))
     }
+
     /// The verified .deb in the cache, fetched if it is not there.
     pub fn fetch(&self, package: &Package) -> Result<PathBuf, AptError> {
-        todo!()
+        let url = package.deb_url();
+        self.cache.blob(&package.sha256, |path| {
+            let what = package.to_string();
+            let want = Want {
+                url: &url,
+                what: &what,
+                size: Some(package.size),
+                limit: package.size,
+                sha256: Some(&package.sha256),
+                validators: None,
+            };
+            match self.http.fetch(&want, path) {
+                Ok(_) => Ok(()),
+                Err(HttpError::WrongDigest {
+                    url,
+                    expected,
+                    actual,
+                }) => Err(AptError::TamperedPackage {
+                    url,
+                    package: what.clone(),
+                    expected,
+                    actual,
+                }),
+                Err(HttpError::WrongSize {
+                    url,
+                    expected,
+                    actual,
+                }) => Err(AptError::WrongSize {
+                    url,
+                    expected,
+                    actual,
+                }),
+                Err(HttpError::NotFound { url }) => Err(AptError::PackageGone {
+                    url,
+                    package: what.clone(),
+                }),
+                Err(error) => Err(error.into()),
+            }
+        })
     }
-    /// Several at once, four at a time; in the order given.
+
+    /// As [`Apt::fetch`] for several, a few at once; in the order given. After the
+    /// first error no other is begun, and of several the first by that order is told.
     pub fn fetch_all(&self, packages: &[&Package]) -> Result<Vec<PathBuf>, AptError> {
-        todo!()
+        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let results: Vec<OnceLock<Result<PathBuf, AptError>>> =
+            packages.iter().map(|_| OnceLock::new()).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..AT_ONCE.min(packages.len()) {
+                scope.spawn(|| {
+                    while !failed.load(Ordering::Relaxed) {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(package) = packages.get(number) else {
+                            break;
+                        };
+                        let result = results[number].get_or_init(|| self.fetch(package));
+                        if result.is_err() {
+                            failed.store(true, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        // What was not begun comes after an error: numbers are given out in order.
+        results
+            .into_iter()
+            .filter_map(OnceLock::into_inner)
+            .collect()
+    }
+
+    pub(super) fn loaded_index(&self, sha256: &str) -> Option<Arc<Index>> {
+        let indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
+        indices.get(sha256).cloned()
+    }
+
+    pub(super) fn keep_index(&self, sha256: &str, index: &Arc<Index>) {
+        let mut indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
+        indices.insert(sha256.to_owned(), Arc::clone(index));
     }
 }

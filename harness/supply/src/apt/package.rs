@@ -1,9 +1,12 @@
 //! One package, as the archive's index tells of it.
 
+use std::fmt;
+
+use super::dependency::{self, Group, MalformedDependency};
 use super::version::Version;
 
 /// One package of one suite, as its verified Packages index describes it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
     /// `bash`.
     pub name: String,
@@ -17,13 +20,13 @@ pub struct Package {
     pub filename: String,
     /// Bytes of the .deb.
     pub size: u64,
-    /// SHA-256 of the .deb, 64 hexadecimal digits.
+    /// SHA-256 of the .deb, 64 hexadecimal digits, lower case.
     pub sha256: String,
     /// How much a system needs it.
     pub priority: Priority,
     /// `Essential: yes`.
     pub essential: bool,
-    /// `Multi-Arch: foreign` satisfies dependencies of other architectures, …
+    /// The Multi-Arch field: `foreign`, `same`, `allowed`, `no` or nothing.
     pub multi_arch: String,
     /// The Depends field as written.
     pub depends: String,
@@ -33,8 +36,28 @@ pub struct Package {
     pub provides: String,
     /// Base URL of the archive it came from, without a slash at the end.
     pub url: String,
-    /// `bookworm`.
+    /// The suite it came from, as the source names it: `bookworm`.
     pub suite: String,
+}
+
+impl Package {
+    /// What it needs: Pre-Depends, then Depends.
+    pub fn dependencies(&self) -> Result<Vec<Group>, MalformedDependency> {
+        let mut groups = dependency::parse(&self.pre_depends)?;
+        groups.extend(dependency::parse(&self.depends)?);
+        Ok(groups)
+    }
+
+    /// Where its .deb is.
+    pub fn deb_url(&self) -> String {
+        format!("{}/{}", self.url, self.filename)
+    }
+}
+
+impl fmt::Display for Package {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
 }
 
 /// Debian's priorities, most needed first.
@@ -48,6 +71,39 @@ pub enum Priority {
     Standard,
     /// All else.
     Optional,
-    /// Deprecated by policy, still seen.
+    /// Deprecated by policy, still seen; also what an index gives no priority.
     Extra,
+}
+
+impl Priority {
+    const ALL: [Priority; 5] = [
+        Priority::Required,
+        Priority::Important,
+        Priority::Standard,
+        Priority::Optional,
+        Priority::Extra,
+    ];
+
+    /// From the Priority field. Words that policy does not know rank last.
+    pub fn from_field(field: &str) -> Priority {
+        match field {
+            "required" => Priority::Required,
+            "important" => Priority::Important,
+            "standard" => Priority::Standard,
+            "optional" => Priority::Optional,
+            _ => Priority::Extra,
+        }
+    }
+
+    pub(super) fn to_byte(self) -> u8 {
+        self as u8
+    }
+
+    /// From [`Priority::to_byte`].
+    pub(super) fn from_byte(byte: u8) -> Priority {
+        Priority::ALL
+            .get(usize::from(byte))
+            .copied()
+            .unwrap_or(Priority::Extra)
+    }
 }

@@ -1,62 +1,241 @@
 //! The content-addressed cache: everything fetched or built, once.
+//!
+//! ```text
+//! ROOT/KIND/KEY        a file or a folder
+//! ROOT/KIND/KEY.seal   what it was when it was made: bytes, files, checksum
+//! ROOT/lock/           one file per key being made
+//! ROOT/staging/        where programs now running write
+//! ```
+//!
+//! A thing is written under staging/, on the same file system, and renamed into
+//! place; its seal comes last. What has no seal was never finished and is made
+//! again; what its seal does not fit is damaged, is reported, and is made again.
 
 mod error;
 mod key;
+mod lock;
+mod maintenance;
+mod seal;
+mod staging;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use etcetera::BaseStrategy;
+use etcetera::base_strategy::Xdg;
+
 pub use error::CacheError;
 pub use key::Key;
+pub use maintenance::Entry;
 
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
+use lock::Lock;
+use seal::Seal;
+use staging::Session;
 
-/// The cache: a folder.
-pub struct Cache;
+/// A folder in which things are kept under keys. Cheap to share between threads
+/// behind an `Arc`; any number of programs can use one folder at once.
+pub struct Cache {
+    root: PathBuf,
+    session: Session,
+    progress: Arc<dyn Progress>,
+}
 
 impl Cache {
-    /// Opens (and makes, if need be) the cache in `root`.
+    /// Opens the cache in `root`, which is made if need be, and removes what dead
+    /// programs left under staging/.
     pub fn open(root: &Path) -> Result<Cache, CacheError> {
-        todo!()
+        for folder in [root.to_owned(), root.join("lock"), root.join("staging")] {
+            fs_err::create_dir_all(&folder).map_err(|source| CacheError::io(&folder, source))?;
+        }
+        let root = fs_err::canonicalize(root).map_err(|source| CacheError::io(root, source))?;
+        staging::sweep(&root.join("staging"))?;
+        let session = Session::new(root.join("staging"));
+        Ok(Cache {
+            root,
+            session,
+            progress: Arc::new(Silent),
+        })
     }
-    /// The same cache, telling of damage it met.
-    pub fn with_progress(self, progress: Arc<dyn Progress>) -> Cache {
-        todo!()
+
+    /// The same cache; damage it meets is told to `progress`.
+    #[must_use]
+    pub fn with_progress(mut self, progress: Arc<dyn Progress>) -> Cache {
+        self.progress = progress;
+        self
     }
-    /// `$MATRIX_CACHE`, else `$XDG_CACHE_HOME/matrix`, else `~/.cache/matrix`.
+
+    /// `$MATRIX_CACHE`, else `matrix` in `$XDG_CACHE_HOME`, else in `~/.cache`.
     pub fn default_root() -> Result<PathBuf, CacheError> {
-        todo!()
+        match std::env::var_os("MATRIX_CACHE") {
+            Some(root) if !root.is_empty() => Ok(PathBuf::from(root)),
+            _ => match Xdg::new() {
+                Ok(base) => Ok(base.cache_dir().join("matrix")),
+                Err(_) => Err(CacheError::NoHome),
+            },
+        }
     }
+
     /// The folder.
     pub fn root(&self) -> &Path {
-        todo!()
+        &self.root
     }
-    /// A folder or file made once per key; `make` writes to the staging path it is given.
+
+    /// The path of the thing of this kind and key, made by `make` if it is not
+    /// there. `make` gets a path that does not exist yet and creates a file or a
+    /// folder there; if it fails, nothing is kept. Other threads and programs that
+    /// want the same key wait and share the result.
     pub fn build<E: From<CacheError>>(
         &self,
         kind: &str,
         key: &Key,
         make: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<PathBuf, E> {
-        todo!()
+        self.build_named(kind, &key.hex(), make)
     }
-    /// What `build` made earlier, if it did.
+
+    /// As [`Cache::build`], for a thing whose name is the SHA-256 of its content,
+    /// which `make` has to see to.
+    pub fn blob<E: From<CacheError>>(
+        &self,
+        sha256: &str,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        self.build_named("blob", sha256, make)
+    }
+
+    /// What [`Cache::build`] made earlier, if it is there and undamaged.
     pub fn get(&self, kind: &str, key: &Key) -> Option<PathBuf> {
-        todo!()
+        self.find(kind, &key.hex())
     }
-    /// A folder on the cache's file system, removed when dropped.
+
+    /// What [`Cache::blob`] made earlier, if it is there and undamaged.
+    pub fn get_blob(&self, sha256: &str) -> Option<PathBuf> {
+        self.find("blob", sha256)
+    }
+
+    /// As [`Cache::build`], but what is there already is replaced: for what changes
+    /// under one name, as a suite's Release does.
+    pub fn replace<E: From<CacheError>>(
+        &self,
+        kind: &str,
+        key: &Key,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        let _lock = self.lock(kind, &key.hex())?;
+        self.make(kind, &key.hex(), make)
+    }
+
+    /// Removes the thing of this kind and key, if it is there.
+    pub fn forget(&self, kind: &str, key: &Key) -> Result<(), CacheError> {
+        let _lock = self.lock(kind, &key.hex())?;
+        self.discard(&self.path(kind, &key.hex()))
+    }
+
+    /// A folder on the cache's own file system, removed when dropped.
     pub fn staging(&self) -> Result<tempfile::TempDir, CacheError> {
-        todo!()
+        self.session.folder()
     }
+
+    fn path(&self, kind: &str, name: &str) -> PathBuf {
+        self.root.join(kind).join(name)
+    }
+
+    fn lock(&self, kind: &str, name: &str) -> Result<Lock, CacheError> {
+        Lock::take(&self.root.join("lock").join(format!("{kind}-{name}")))
+    }
+
+    fn build_named<E: From<CacheError>>(
+        &self,
+        kind: &str,
+        name: &str,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        if let Some(path) = self.find(kind, name) {
+            return Ok(path);
+        }
+        let _lock = self.lock(kind, name)?;
+        // Someone else may have made it while this one waited.
+        match self.find(kind, name) {
+            Some(path) => Ok(path),
+            None => self.make(kind, name, make),
+        }
+    }
+
+    /// Makes a thing and puts it in its place. The key's lock is held.
+    fn make<E: From<CacheError>>(
+        &self,
+        kind: &str,
+        name: &str,
+        make: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        let staging = self.staging()?;
+        let (made, made_seal) = (staging.path().join("made"), staging.path().join("seal"));
+        make(&made)?;
+        let seal = Seal::of(&made)?;
+        fs_err::write(&made_seal, seal.to_text())
+            .map_err(|source| CacheError::io(&made_seal, source))?;
+        let path = self.path(kind, name);
+        let folder = self.root.join(kind);
+        fs_err::create_dir_all(&folder).map_err(|source| CacheError::io(&folder, source))?;
+        self.discard(&path)?;
+        rename(&made, &path)?;
+        rename(&made_seal, &seal::path(&path))?;
+        Ok(path)
+    }
+
+    fn find(&self, kind: &str, name: &str) -> Option<PathBuf> {
+        let path = self.path(kind, name);
+        // Without a seal it was never finished, and there is nothing to report.
+        let seal = Seal::read(&path)?;
+        match seal.and_then(|seal| seal.check(&path)) {
+            Ok(()) => Some(path),
+            Err(damage) => {
+                let path = path.display();
+                self.progress
+                    .note(&format!("{path}: damaged ({damage}), made again"));
+                None
+            }
+        }
+    }
+
+    /// Removes a thing with its seal; the seal first, so that it is never found
+    /// half removed.
+    fn discard(&self, path: &Path) -> Result<(), CacheError> {
+        for path in [&seal::path(path), path] {
+            let removed = match fs_err::symlink_metadata(path) {
+                Err(_) => continue,
+                Ok(metadata) if metadata.is_dir() => remove_folder(path),
+                Ok(_) => fs_err::remove_file(path),
+            };
+            removed.map_err(|source| CacheError::io(path, source))?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a folder that can hold folders without write permission, as a root file
+/// system does.
+fn remove_folder(path: &Path) -> std::io::Result<()> {
+    staging::open_up(path);
+    fs_err::remove_dir_all(path)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), CacheError> {
+    fs_err::rename(from, to).map_err(|source| CacheError::io(to, source))
 }
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
             let _ = write!(text, "{byte:02x}");
             text
         })
 }
+
+#[cfg(test)]
+mod tests;

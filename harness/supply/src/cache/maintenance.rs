@@ -1,0 +1,128 @@
+//! Looking after the cache: what is in it, whether it is sound, what can go.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::error::CacheError;
+use super::seal::{self, Seal};
+use super::{Cache, Key};
+
+/// One thing in the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// `blob`, `suite`, … as given to [`Cache::build`].
+    pub kind: String,
+    /// The key's hexadecimal digits.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes of all its files, as they were when it was made.
+    pub bytes: u64,
+    /// When it was made, or last marked by [`Cache::touch`].
+    pub used: SystemTime,
+}
+
+impl Cache {
+    /// All there is, by kind and name. What was never finished is not listed.
+    pub fn entries(&self) -> Result<Vec<Entry>, CacheError> {
+        let mut entries = Vec::new();
+        for kind in names(self.root())? {
+            let folder = self.root().join(&kind);
+            if !folder.is_dir() || kind == "lock" || kind == "staging" {
+                continue;
+            }
+            for name in names(&folder)? {
+                let path = folder.join(&name);
+                if name.ends_with(".seal") {
+                    continue;
+                }
+                let Some(seal) = Seal::read(&path) else {
+                    continue;
+                };
+                let bytes = match seal {
+                    Ok(seal) => seal.bytes,
+                    Err(damage) => return Err(CacheError::Damaged { path, damage }),
+                };
+                let seal = seal::path(&path);
+                let used = fs_err::metadata(&seal)
+                    .and_then(|metadata| metadata.modified())
+                    .map_err(|source| CacheError::io(&seal, source))?;
+                entries.push(Entry {
+                    kind: kind.clone(),
+                    name,
+                    path,
+                    bytes,
+                    used,
+                });
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Reads all of a thing; an error if it is not what was stored. The damaged
+    /// thing is removed, so that its next use makes it again.
+    pub fn verify(&self, entry: &Entry) -> Result<(), CacheError> {
+        let Some(seal) = Seal::read(&entry.path) else {
+            return Ok(());
+        };
+        match seal.and_then(|seal| seal.check_all(&entry.path)) {
+            Ok(()) => Ok(()),
+            Err(damage) => {
+                self.remove(entry)?;
+                Err(CacheError::Damaged {
+                    path: entry.path.clone(),
+                    damage,
+                })
+            }
+        }
+    }
+
+    /// Removes one thing.
+    pub fn remove(&self, entry: &Entry) -> Result<(), CacheError> {
+        let _lock = self.lock(&entry.kind, &entry.name)?;
+        self.discard(&entry.path)
+    }
+
+    /// Removes what was not used for `age`; the bytes that were freed.
+    pub fn collect(&self, age: Duration) -> Result<u64, CacheError> {
+        let now = SystemTime::now();
+        let mut freed = 0;
+        for entry in self.entries()? {
+            // A time in the future is no age at all.
+            if now
+                .duration_since(entry.used)
+                .is_ok_and(|unused| unused > age)
+            {
+                self.remove(&entry)?;
+                freed += entry.bytes;
+            }
+        }
+        Ok(freed)
+    }
+
+    /// Marks a thing as used now, for [`Cache::collect`].
+    pub fn touch(&self, kind: &str, key: &Key) -> Result<(), CacheError> {
+        let seal = seal::path(&self.path(kind, &key.hex()));
+        std::fs::File::options()
+            .append(true)
+            .open(&seal)
+            .and_then(|file| file.set_modified(SystemTime::now()))
+            .map_err(|source| CacheError::io(&seal, source))
+    }
+}
+
+fn names(folder: &Path) -> Result<Vec<String>, CacheError> {
+    let failed = |source| CacheError::io(folder, source);
+    let mut names = Vec::new();
+    for entry in fs_err::read_dir(folder).map_err(failed)? {
+        names.push(
+            entry
+                .map_err(failed)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    names.sort();
+    Ok(names)
+}

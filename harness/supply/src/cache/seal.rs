@@ -1,0 +1,159 @@
+//! What a cached thing was when it was made, kept beside it.
+//!
+//! The checksum is a CRC-32: it is there to notice a damaged disk or a careless
+//! hand, and fast enough to be looked at on use. Trust rests on the SHA-256 a thing
+//! had when it was fetched, not on this.
+
+use std::fs::Metadata;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use flate2::Crc;
+
+use super::error::CacheError;
+
+/// Files up to this size are read through whenever they are used; larger ones, and
+/// folders, when that is asked for.
+const READ_ON_USE: u64 = 1 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seal {
+    folder: bool,
+    /// Files (1 for a file).
+    pub(super) files: u64,
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+    crc: u32,
+}
+
+/// Where the seal of the thing at `path` is.
+pub(super) fn path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".seal");
+    PathBuf::from(name)
+}
+
+impl Seal {
+    /// Of the file or folder at `path`, which is read through.
+    pub(super) fn of(path: &Path) -> Result<Seal, CacheError> {
+        let metadata =
+            fs_err::symlink_metadata(path).map_err(|source| CacheError::io(path, source))?;
+        let mut seal = Seal {
+            folder: metadata.is_dir(),
+            files: 0,
+            bytes: 0,
+            crc: 0,
+        };
+        let mut crc = Crc::new();
+        seal.add(path, &metadata, &mut crc)?;
+        seal.crc = crc.sum();
+        Ok(seal)
+    }
+
+    /// The seal of the thing at `path`: none if there is none.
+    pub(super) fn read(thing: &Path) -> Option<Result<Seal, String>> {
+        match std::fs::read_to_string(path(thing)) {
+            Ok(text) => Some(Seal::parse(&text).ok_or_else(|| "its seal is unreadable".to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => Some(Err(format!("its seal: {error}"))),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Seal> {
+        let mut words = text.split_ascii_whitespace();
+        let folder = match words.next()? {
+            "folder" => true,
+            "file" => false,
+            _ => return None,
+        };
+        let files = words.next()?.parse().ok()?;
+        let bytes = words.next()?.parse().ok()?;
+        let crc = u32::from_str_radix(words.next()?, 16).ok()?;
+        Some(Seal {
+            folder,
+            files,
+            bytes,
+            crc,
+        })
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let kind = if self.folder { "folder" } else { "file" };
+        format!("{kind} {} {} {:08x}\n", self.files, self.bytes, self.crc)
+    }
+
+    /// The check made on each use; the error says what does not fit.
+    pub(super) fn check(&self, path: &Path) -> Result<(), String> {
+        let metadata = std::fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+        if metadata.is_dir() != self.folder {
+            return Err("it is another kind of file".to_owned());
+        }
+        if self.folder {
+            return Ok(());
+        }
+        if metadata.len() != self.bytes {
+            return Err(format!(
+                "{} bytes instead of {}",
+                metadata.len(),
+                self.bytes
+            ));
+        }
+        if self.bytes <= READ_ON_USE {
+            self.check_all(path)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Reads all of it.
+    pub(super) fn check_all(&self, path: &Path) -> Result<(), String> {
+        let now = Seal::of(path).map_err(|error| error.to_string())?;
+        if now == *self {
+            return Ok(());
+        }
+        let (bytes, files) = (now.bytes, now.files);
+        if (bytes, files) != (self.bytes, self.files) {
+            let (old_bytes, old_files) = (self.bytes, self.files);
+            return Err(format!(
+                "{bytes} bytes in {files} files instead of {old_bytes} in {old_files}"
+            ));
+        }
+        Err("its content changed".to_owned())
+    }
+
+    fn add(&mut self, path: &Path, metadata: &Metadata, crc: &mut Crc) -> Result<(), CacheError> {
+        let failed = |source| CacheError::io(path, source);
+        if metadata.is_dir() {
+            let mut names = Vec::new();
+            for entry in fs_err::read_dir(path).map_err(failed)? {
+                names.push(entry.map_err(failed)?.file_name());
+            }
+            names.sort();
+            for name in names {
+                crc.update(name.as_bytes());
+                crc.update(b"\0");
+                let inner = path.join(&name);
+                let metadata = fs_err::symlink_metadata(&inner)
+                    .map_err(|source| CacheError::io(&inner, source))?;
+                self.add(&inner, &metadata, crc)?;
+            }
+        } else if metadata.is_symlink() {
+            let target = fs_err::read_link(path).map_err(failed)?;
+            crc.update(target.as_os_str().as_bytes());
+        } else if metadata.is_file() {
+            self.files += 1;
+            self.bytes += metadata.len();
+            let mut file = fs_err::File::open(path).map_err(failed)?;
+            let mut buffer = vec![0; 1 << 16];
+            loop {
+                let read = file.read(&mut buffer).map_err(failed)?;
+                if read == 0 {
+                    break;
+                }
+                crc.update(&buffer[..read]);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! The keys that signatures are checked against.
+
+use std::borrow::Cow;
+use std::sync::OnceLock;
+
+use pgp::composed::{Deserializable, SignedPublicKey};
+use pgp::packet::Signature;
+use pgp::types::KeyDetails;
+use sha2::{Digest, Sha256};
+
+use super::error::OpenPgpError;
+use super::signer::Signer;
+use crate::cache::hex;
+
+/// The keys of the archives Debian has now. See keys/README.md.
+const DEBIAN: &[u8] = include_bytes!("../../keys/debian-archive-keyring.pgp");
+/// The keys that signed what is now in archive.debian.org.
+const DEBIAN_REMOVED: &[u8] = include_bytes!("../../keys/debian-archive-removed-keys.pgp");
+
+/// Keys that signatures are checked against. Those shipped are read when the first
+/// signature is checked: a run that finds all in the cache checks none.
+pub struct Keyring {
+    sources: Vec<Source>,
+    digest: String,
+    certificates: OnceLock<Vec<Certificate>>,
+}
+
+#[derive(Clone)]
+struct Source {
+    bytes: Cow<'static, [u8]>,
+    removed: bool,
+}
+
+pub(super) struct Certificate {
+    pub(super) key: SignedPublicKey,
+    /// Debian no longer uses it: good for archives only.
+    pub(super) removed: bool,
+}
+
+impl Keyring {
+    /// Debian's archive keys as they ship with this program. Those Debian has
+    /// removed are in it too, and are taken only where [`super::Policy`] allows
+    /// what expired.
+    pub fn shipped() -> Keyring {
+        Keyring::new(vec![
+            Source {
+                bytes: Cow::Borrowed(DEBIAN),
+                removed: false,
+            },
+            Source {
+                bytes: Cow::Borrowed(DEBIAN_REMOVED),
+                removed: true,
+            },
+        ])
+    }
+
+    /// The keys of a keyring that is not armoured, all of them in use.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
+        read(bytes, false)?;
+        Ok(Keyring::new(vec![Source {
+            bytes: Cow::Owned(bytes.to_vec()),
+            removed: false,
+        }]))
+    }
+
+    /// The same keyring with the keys of another one that are good for archives
+    /// only.
+    pub fn with_removed(mut self, bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
+        read(bytes, true)?;
+        self.sources.push(Source {
+            bytes: Cow::Owned(bytes.to_vec()),
+            removed: true,
+        });
+        Ok(Keyring::new(self.sources))
+    }
+
+    fn new(sources: Vec<Source>) -> Keyring {
+        let mut hasher = Sha256::new();
+        for source in &sources {
+            hasher.update([u8::from(source.removed)]);
+            hasher.update((source.bytes.len() as u64).to_le_bytes());
+            hasher.update(&source.bytes);
+        }
+        let digest = hex(&hasher.finalize());
+        Keyring {
+            sources,
+            digest,
+            certificates: OnceLock::new(),
+        }
+    }
+
+    /// SHA-256 over the keys, so that what was verified with some is not taken as
+    /// verified with others.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn certificates(&self) -> Result<&[Certificate], OpenPgpError> {
+        if let Some(certificates) = self.certificates.get() {
+            return Ok(certificates);
+        }
+        let mut certificates = Vec::new();
+        for source in &self.sources {
+            certificates.extend(read(&source.bytes, source.removed)?);
+        }
+        Ok(self.certificates.get_or_init(|| certificates))
+    }
+
+    /// The keys and subkeys that say they made a signature.
+    pub(super) fn signers_of(
+        &self,
+        signature: &Signature,
+    ) -> Result<Vec<Signer<'_>>, OpenPgpError> {
+        let signers = self.certificates()?.iter().flat_map(Signer::all);
+        Ok(signers
+            .filter(|signer| signer.is_issuer_of(signature))
+            .collect())
+    }
+
+    /// Fingerprints of the primary keys.
+    pub fn fingerprints(&self) -> Result<Vec<String>, OpenPgpError> {
+        let certificates = self.certificates()?.iter();
+        Ok(certificates
+            .map(|certificate| certificate.key.fingerprint().to_string())
+            .collect())
+    }
+}
+
+/// Who a signature says made it.
+pub(super) fn issuer(signature: &Signature) -> String {
+    let fingerprint = signature
+        .issuer_fingerprint()
+        .first()
+        .map(ToString::to_string);
+    fingerprint
+        .or_else(|| signature.issuer_key_id().first().map(ToString::to_string))
+        .unwrap_or_else(|| "it does not say which".to_owned())
+}
+
+fn read(bytes: &[u8], removed: bool) -> Result<Vec<Certificate>, OpenPgpError> {
+    let malformed = |reason: pgp::errors::Error| OpenPgpError::Keyring {
+        reason: reason.to_string(),
+    };
+    SignedPublicKey::from_bytes_many(bytes)
+        .map_err(malformed)?
+        .map(|key| {
+            key.map(|key| Certificate { key, removed })
+                .map_err(malformed)
+        })
+        .collect()
+}
