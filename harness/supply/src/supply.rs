@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::apt::{Apt, AptError, Package, Universe};
-use crate::cache::{Cache, CacheError, Key};
-use crate::http::{Http, HttpError, HttpOptions};
+use crate::cache::{Cache, CacheError};
+use crate::http::{Http, HttpOptions};
 use crate::image::{ImageDisk, ImageError, Maker};
 use crate::kernel::{self, KernelError, KernelFiles, Packaged};
 use crate::progress::Progress;
@@ -33,9 +33,6 @@ pub enum SupplyError {
     /// The cache could not be opened.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The HTTP client could not be made.
-    #[error(transparent)]
-    Http(#[from] HttpError),
     /// A tool is not to be had.
     #[error(transparent)]
     Tool(#[from] ToolError),
@@ -98,7 +95,7 @@ impl Supply {
     /// Opens the cache; fetches nothing yet.
     ///
     /// # Errors
-    /// When the cache cannot be opened, or no HTTP client be made.
+    /// When the cache cannot be opened.
     pub fn new(options: Options) -> Result<Self, SupplyError> {
         let root = match options.cache_root {
             Some(root) => root,
@@ -112,7 +109,7 @@ impl Supply {
                 ..HttpOptions::default()
             },
             Arc::clone(&progress),
-        )?);
+        ));
         let apt = Arc::new(Apt::new(Arc::clone(&cache), http, Arc::clone(&progress)));
         let tools = Tools::new(Arc::clone(&cache), Arc::clone(&apt), Arc::clone(&progress));
         Ok(Self {
