@@ -52,18 +52,19 @@ fn probe() -> Result<&'static Path, &'static str> {
     static PROBE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let made = PROBE.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/container/probe.c");
-        let program =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("probe-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let program = folder.join("probe");
+        let new = folder.join(format!("probe-{}", std::process::id()));
         let compiled = Command::new("cc")
             .args(["-static", "-O1", "-Wall", "-Werror", "-o"])
-            .args([&program, &source])
+            .args([&new, &source])
             .output()
             .map_err(|error| format!("cc: {error}"))?;
-        if compiled.status.success() {
-            Ok(program)
-        } else {
-            Err(String::from_utf8_lossy(&compiled.stderr).into_owned())
+        if !compiled.status.success() {
+            return Err(String::from_utf8_lossy(&compiled.stderr).into_owned());
         }
+        fs::rename(&new, &program).map_err(|error| format!("{}: {error}", program.display()))?;
+        Ok(program)
     });
     match made {
         Ok(path) => Ok(path),
