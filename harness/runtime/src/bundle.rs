@@ -1,12 +1,19 @@
 //! An OCI bundle: config.json read once, checked, and resolved into what the
 //! rest of the runtime works with. Nothing deeper sees an optional field.
+//!
+//! The parts that are implemented are read each for itself, not the
+//! specification's whole `Spec`: everything else has been refused by then, and
+//! its parsers (a regular expression engine for CPU lists among them) would be
+//! half of what is sent into each guest.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxDevice, LinuxNamespace, LinuxNamespaceType, Mount, Root, User};
 use rustix::fs::Mode;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::credentials::Credentials;
 use crate::descriptor::errno_of;
@@ -67,77 +74,102 @@ impl Bundle {
             path: folder.join("config.json"),
             source,
         };
-        let value: serde_json::Value = serde_json::from_str(text).map_err(json)?;
-        refusal::check(&value)?;
-        let spec: Spec = serde_json::from_value(value).map_err(json)?;
-        if !spec.version().starts_with("1.") {
-            return Err(Failure::invalid(
-                "ociVersion",
-                format!("{:?} is not a version 1", spec.version()),
-            ));
+        let config: Value = serde_json::from_str(text).map_err(json)?;
+        refusal::check(&config)?;
+        let version: String = required(&config, "ociVersion")?;
+        if !version.starts_with("1.") {
+            let problem = format!("{version:?} is not a version 1");
+            return Err(Failure::invalid("ociVersion", problem));
         }
-        let root = spec.root().as_ref().ok_or_else(|| missing("root"))?;
-        let process = spec.process().as_ref().ok_or_else(|| missing("process"))?;
-        let linux = spec.linux().as_ref().ok_or_else(|| missing("linux"))?;
-        if process.terminal() == Some(true) {
+        let root: Root = required(&config, "root")?;
+        let directory: PathBuf = required(&config, "process.cwd")?;
+        if part(&config, "process.terminal")? == Some(true) {
             return Err(Failure::NotImplemented {
                 field: "process.terminal".to_owned(),
             });
         }
-        if !process.cwd().is_absolute() {
+        if !directory.is_absolute() {
             return Err(Failure::invalid("process.cwd", "not an absolute path"));
         }
-        let namespaces = namespaces(linux)?;
-        for (field, value) in [
-            ("hostname", spec.hostname()),
-            ("domainname", spec.domainname()),
-        ] {
+        let namespaces = namespaces(&required::<Vec<_>>(&config, "linux.namespaces")?)?;
+        let hostname: Option<String> = part(&config, "hostname")?;
+        let domainname: Option<String> = part(&config, "domainname")?;
+        for (field, value) in [("hostname", &hostname), ("domainname", &domainname)] {
             if value.is_some() && !namespaces.contains(&Namespace::Uts) {
                 return Err(Failure::invalid(field, "needs a namespace of type uts"));
             }
         }
-        let mounts = spec.mounts().iter().flatten().enumerate();
-        let devices = linux.devices().iter().flatten().enumerate();
-        let mut umask = Mode::from_raw_mode(0o022);
-        if let Some(mask) = process.user().umask() {
-            umask = Mode::from_raw_mode(mask);
-        }
+        let user: User = required(&config, "process.user")?;
+        let arguments: Vec<String> = list(&config, "process.args")?;
+        let environment: Vec<String> = list(&config, "process.env")?;
         Ok(Self {
             root: folder.join(root.path()),
             readonly: root.readonly() == Some(true),
-            propagation: match linux.rootfs_propagation().as_deref() {
-                None | Some("") => Propagation::PRIVATE,
-                Some(word) => propagation(word).ok_or_else(|| {
-                    Failure::invalid("linux.rootfsPropagation", format!("unknown word {word:?}"))
-                })?,
-            },
-            hostname: spec.hostname().clone(),
-            domainname: spec.domainname().clone(),
+            propagation: root_propagation(&config)?,
+            hostname,
+            domainname,
             namespaces,
-            mounts: mounts
+            mounts: list::<Mount>(&config, "mounts")?
+                .iter()
+                .enumerate()
                 .map(|(index, mount)| MountPoint::new(index, mount, folder))
                 .collect::<Result<_, _>>()?,
-            devices: devices
+            devices: list::<LinuxDevice>(&config, "linux.devices")?
+                .iter()
+                .enumerate()
                 .map(|(index, device)| Device::new(index, device))
                 .collect::<Result<_, _>>()?,
-            masked: paths("linux.maskedPaths", linux.masked_paths().as_deref())?,
-            readonly_paths: paths("linux.readonlyPaths", linux.readonly_paths().as_deref())?,
-            directory: process.cwd().clone(),
-            umask,
-            credentials: Credentials::new(process)?,
-            program: Program::new(
-                process.args().as_deref().unwrap_or_default(),
-                process.env().as_deref().unwrap_or_default(),
+            masked: paths(&config, "linux.maskedPaths")?,
+            readonly_paths: paths(&config, "linux.readonlyPaths")?,
+            directory,
+            umask: Mode::from_raw_mode(user.umask().unwrap_or(0o022)),
+            credentials: Credentials::new(
+                &user,
+                part(&config, "process.capabilities")?.as_ref(),
+                &list(&config, "process.rlimits")?,
+                part(&config, "process.noNewPrivileges")? == Some(true),
             )?,
+            program: Program::new(&arguments, &environment)?,
         })
+    }
+}
+
+/// What `field` (`process.user`) says, if anything.
+fn part<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Option<T>, Failure> {
+    let mut value = config;
+    for name in field.split('.') {
+        match value.get(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(member) => value = member,
+        }
+    }
+    T::deserialize(value)
+        .map(Some)
+        .map_err(|error| Failure::invalid(field, error.to_string()))
+}
+
+fn required<T: DeserializeOwned>(config: &Value, field: &str) -> Result<T, Failure> {
+    part(config, field)?.ok_or_else(|| Failure::invalid(field, "missing"))
+}
+
+fn list<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Vec<T>, Failure> {
+    Ok(part(config, field)?.unwrap_or_default())
+}
+
+fn root_propagation(config: &Value) -> Result<Propagation, Failure> {
+    const FIELD: &str = "linux.rootfsPropagation";
+    match part::<String>(config, FIELD)?.as_deref() {
+        None | Some("") => Ok(Propagation::PRIVATE),
+        Some(word) => propagation(word)
+            .ok_or_else(|| Failure::invalid(FIELD, format!("unknown word {word:?}"))),
     }
 }
 
 /// Without namespaces for mounts and processes there is no root of its own and
 /// nothing ends with the first process: such a container is refused.
-fn namespaces(linux: &Linux) -> Result<BTreeSet<Namespace>, Failure> {
+fn namespaces(listed: &[LinuxNamespace]) -> Result<BTreeSet<Namespace>, Failure> {
     let mut namespaces = BTreeSet::new();
-    for (index, namespace) in linux.namespaces().iter().flatten().enumerate() {
+    for (index, namespace) in listed.iter().enumerate() {
         let kind = match namespace.typ() {
             LinuxNamespaceType::Pid => Namespace::Pid,
             LinuxNamespaceType::Cgroup => Namespace::Cgroup,
@@ -168,10 +200,9 @@ fn namespaces(linux: &Linux) -> Result<BTreeSet<Namespace>, Failure> {
     Ok(namespaces)
 }
 
-fn paths(field: &str, paths: Option<&[String]>) -> Result<Vec<CString>, Failure> {
-    paths
-        .unwrap_or_default()
-        .iter()
+fn paths(config: &Value, field: &str) -> Result<Vec<CString>, Failure> {
+    list::<String>(config, field)?
+        .into_iter()
         .map(|path| match CString::new(path.as_str()) {
             Ok(text) if path.starts_with('/') => Ok(text),
             _ => Err(Failure::invalid(
@@ -182,6 +213,112 @@ fn paths(field: &str, paths: Option<&[String]>) -> Result<Vec<CString>, Failure>
         .collect()
 }
 
-fn missing(field: &str) -> Failure {
-    Failure::invalid(field, "missing")
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Container;
+
+    fn dockers() -> Value {
+        let container = Container {
+            rootfs: PathBuf::from("rootfs"),
+            arguments: vec!["ls".to_owned()],
+            environment: vec![("PATH".to_owned(), "/bin".to_owned())],
+            directory: PathBuf::from("/tmp"),
+            uid: 7,
+            gid: 8,
+            groups: vec![9],
+            hostname: "box".to_owned(),
+            cgroup_namespace: true,
+        };
+        serde_json::to_value(container.spec()).unwrap()
+    }
+
+    fn parsed(config: &Value) -> Result<Bundle, Failure> {
+        Bundle::parse(&config.to_string(), Path::new("/bundle"))
+    }
+
+    #[test]
+    fn dockers_configuration_is_whole() {
+        let bundle = parsed(&dockers()).unwrap();
+        assert_eq!(bundle.root, Path::new("/bundle/rootfs"));
+        assert_eq!(bundle.hostname.as_deref(), Some("box"));
+        assert_eq!(bundle.namespaces.len(), 6);
+        let places: Vec<&Path> = bundle
+            .mounts
+            .iter()
+            .map(|mount| mount.destination.as_path())
+            .collect();
+        for place in [
+            "/proc",
+            "/dev",
+            "/dev/pts",
+            "/sys",
+            "/sys/fs/cgroup",
+            "/dev/mqueue",
+            "/dev/shm",
+        ] {
+            assert!(places.contains(&Path::new(place)), "{place}");
+        }
+        assert!(bundle.masked.contains(&c"/proc/kcore".to_owned()));
+        assert!(bundle.readonly_paths.contains(&c"/proc/sys".to_owned()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (pointer, value, message) in [
+            ("/ociVersion", json!("2.0.0"), "ociVersion: \"2.0.0\""),
+            ("/root", json!(null), "root: missing"),
+            (
+                "/process/cwd",
+                json!("tmp"),
+                "process.cwd: not an absolute path",
+            ),
+            ("/process/user/uid", json!("root"), "process.user: "),
+            ("/process/args", json!([]), "process.args: no program"),
+            (
+                "/process/terminal",
+                json!(true),
+                "process.terminal is not implemented",
+            ),
+            (
+                "/process/capabilities/bounding",
+                json!(["CAP_FLY"]),
+                "process.capabilities: ",
+            ),
+            ("/hostname", json!(3), "hostname: "),
+            (
+                "/mounts/0/destination",
+                json!("proc"),
+                "mounts[0].destination: ",
+            ),
+            (
+                "/mounts/0/options",
+                json!(["rro"]),
+                "mounts[0].options: rro is not implemented",
+            ),
+            (
+                "/linux/namespaces/0/type",
+                json!("user"),
+                "linux.namespaces[0] of type user",
+            ),
+            (
+                "/linux/namespaces/0/type",
+                json!("pid"),
+                "linux.namespaces[3]: a second one",
+            ),
+            ("/linux/maskedPaths/0", json!("proc"), "linux.maskedPaths: "),
+            (
+                "/linux/namespaces",
+                json!([{"type": "pid"}, {"type": "mount"}]),
+                "hostname: needs",
+            ),
+        ] {
+            let mut config = dockers();
+            *config.pointer_mut(pointer).unwrap() = value;
+            let error = parsed(&config).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{pointer}: {error}");
+        }
+    }
 }

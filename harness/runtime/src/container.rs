@@ -69,6 +69,9 @@ fn tell(runtime: &mut PipeWriter, message: &Message) -> bool {
 
 fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Result<(), Failure> {
     die_with(runtime)?;
+    // Before the root is changed: it may need the machine's /proc. What is
+    // opened from here on is opened with O_CLOEXEC.
+    descriptor::close_on_exec(fallbacks)?;
     setsid().step(|| "setsid".to_owned())?;
     umask(rustix::fs::Mode::empty());
     enter_namespaces(bundle, fallbacks)
@@ -83,7 +86,6 @@ fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Resul
     bundle.credentials.assume(fallbacks)?;
     // A change of ids has taken it away.
     die_with(runtime)?;
-    descriptor::close_on_exec(fallbacks)?;
     signal::reset()
 }
 

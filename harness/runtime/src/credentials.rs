@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use oci_spec::runtime::{Capability, PosixRlimitType, Process};
+use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, User};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -30,10 +30,13 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    /// No `process.capabilities` means none of them.
-    pub(crate) fn new(process: &Process) -> Result<Self, Failure> {
-        let user = process.user();
-        let sets = process.capabilities().as_ref();
+    /// Without `process.capabilities` there are none.
+    pub(crate) fn new(
+        user: &User,
+        sets: Option<&LinuxCapabilities>,
+        limits: &[PosixRlimit],
+        no_new_privileges: bool,
+    ) -> Result<Self, Failure> {
         let set = |field, capabilities: Option<&Option<HashSet<Capability>>>| {
             mask(field, capabilities.and_then(Option::as_ref))
         };
@@ -53,10 +56,8 @@ impl Credentials {
                 inheritable: set("inheritable", sets.map(|sets| sets.inheritable()))?,
             },
             ambient: set("ambient", sets.map(|sets| sets.ambient()))?,
-            limits: process
-                .rlimits()
+            limits: limits
                 .iter()
-                .flatten()
                 .map(|limit| {
                     let value = |value: u64| (value != u64::MAX).then_some(value);
                     let rlimit = Rlimit {
@@ -66,7 +67,7 @@ impl Credentials {
                     (resource(limit.typ()), rlimit)
                 })
                 .collect(),
-            no_new_privileges: process.no_new_privileges() == Some(true),
+            no_new_privileges,
         })
     }
 

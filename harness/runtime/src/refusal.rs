@@ -114,7 +114,7 @@ fn known(pattern: &str, place: &str) -> Result<(), Failure> {
             .strip_prefix(pattern)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])),
     };
-    if IMPLEMENTED.iter().any(|implemented| leads(&implemented)) {
+    if IMPLEMENTED.iter().any(leads) {
         Ok(())
     } else {
         Err(Failure::NotImplemented {

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, makedev, open};
@@ -147,13 +148,18 @@ fn remount_readonly(path: &Path) -> Result<(), Failure> {
 
 /// The working directory, made where the image lacks it.
 pub(crate) fn enter_directory(directory: &Path) -> Result<(), Failure> {
-    if chdir(directory) == Err(Errno::NOENT) {
-        std::fs::create_dir_all(directory)
-            .map_err(crate::descriptor::errno_of)
-            .on("make the working directory", directory)?;
-        return chdir(directory).on("go to the working directory", directory);
+    let step = "go to the working directory";
+    if chdir(directory) != Err(Errno::NOENT) {
+        return chdir(directory).on(step, directory);
     }
-    chdir(directory).on("go to the working directory", directory)
+    // The umask is 0 while the container is made.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+        .map_err(crate::descriptor::errno_of)
+        .on("make the working directory", directory)?;
+    chdir(directory).on(step, directory)
 }
 
 fn to_path(path: &CStr) -> &Path {

@@ -15,10 +15,12 @@
 //!   them is its own affair.
 
 use std::io::{BufRead, BufReader, PipeReader, pipe};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::ExitStatus;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::bundle::{Bundle, Namespace};
 use crate::container::{self, Message};
@@ -99,11 +101,11 @@ fn listen(pipe: PipeReader) -> Result<Story, Failure> {
     Ok(story)
 }
 
-fn wait(child: Pid) -> Result<WaitStatus, Failure> {
+fn wait(child: Pid) -> Result<ExitStatus, Failure> {
     loop {
         match waitpid(Some(child), WaitOptions::empty()) {
             Err(Errno::INTR) | Ok(None) => {}
-            Ok(Some((_, status))) => return Ok(status),
+            Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
             Err(errno) => {
                 return Err(errno).step(|| "wait for the container's first process".to_owned());
             }
@@ -111,7 +113,7 @@ fn wait(child: Pid) -> Result<WaitStatus, Failure> {
     }
 }
 
-fn conclude(story: Story, end: WaitStatus) -> Line {
+fn conclude(story: Story, end: ExitStatus) -> Line {
     let status = match story {
         Story {
             failed: Some(status),
@@ -121,7 +123,7 @@ fn conclude(story: Story, end: WaitStatus) -> Line {
         Story { .. } => Status::Trouble {
             step: "set the container up".to_owned(),
             errno: None,
-            message: format!("its first process ended before its program started: {end:?}"),
+            message: format!("its first process ended before its program started: {end}"),
         },
     };
     Line {
@@ -131,21 +133,19 @@ fn conclude(story: Story, end: WaitStatus) -> Line {
 }
 
 /// Exhaustive: a wait status that is neither an exit nor a signal is trouble.
-fn of_wait(end: WaitStatus) -> Status {
-    let code = end.exit_status().and_then(|code| u8::try_from(code).ok());
-    let signal = end
-        .terminating_signal()
-        .and_then(|signal| u8::try_from(signal).ok());
+fn of_wait(end: ExitStatus) -> Status {
+    let code = end.code().and_then(|code| u8::try_from(code).ok());
+    let signal = end.signal().and_then(|signal| u8::try_from(signal).ok());
     match (code, signal) {
         (Some(code), None) => Status::Exited { code },
         (None, Some(signal)) => Status::Signaled {
             signal,
-            core: libc::WCOREDUMP(end.as_raw()),
+            core: end.core_dumped(),
         },
         _ => Status::Trouble {
             step: "wait for the container's first process".to_owned(),
             errno: None,
-            message: format!("its wait status is neither an exit nor a signal: {end:?}"),
+            message: format!("its wait status is neither an exit nor a signal: {end}"),
         },
     }
 }
@@ -181,17 +181,17 @@ mod tests {
                 },
             ),
         ] {
-            assert_eq!(of_wait(WaitStatus::new(raw)), status, "{raw:#x}");
+            assert_eq!(of_wait(ExitStatus::from_raw(raw)), status, "{raw:#x}");
         }
         assert!(matches!(
-            of_wait(WaitStatus::new(0x137f)),
+            of_wait(ExitStatus::from_raw(0x137f)),
             Status::Trouble { .. }
         ));
     }
 
     #[test]
     fn a_set_up_that_dies_is_no_result() {
-        let line = conclude(Story::default(), WaitStatus::new(0));
+        let line = conclude(Story::default(), ExitStatus::from_raw(0));
         assert!(matches!(line.status, Status::Trouble { .. }), "{line:?}");
     }
 }

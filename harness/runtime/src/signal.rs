@@ -50,22 +50,40 @@ pub(crate) fn forward_to_nobody() {
 
 /// Every signal at its default and none blocked: execve hands on what is
 /// ignored (Rust ignores SIGPIPE) and what is blocked.
+///
+/// By the system calls themselves: glibc's functions refuse to touch signals 32
+/// and 33, which another libc may have left ignored.
 pub(crate) fn reset() -> Result<(), Failure> {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: no handler is installed, one is taken away.
-        if unsafe { libc::signal(signal, libc::SIG_DFL) } == libc::SIG_ERR {
+    for signal in 1..=LAST {
+        // SAFETY: the kernel reads one struct, which outlives the call, and
+        // writes none. No handler is installed, one is taken away.
+        let answer = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                &raw const DEFAULT,
+                std::ptr::null_mut::<KernelAction>(),
+                SET_SIZE,
+            )
+        };
+        if answer != 0 {
             match last_errno() {
-                // SIGKILL, SIGSTOP, and the two glibc keeps for itself.
+                // SIGKILL and SIGSTOP.
                 Errno::INVAL => {}
                 errno => return Err(errno).step(|| format!("sigaction {signal}")),
             }
         }
     }
-    // SAFETY: sigemptyset fills the set before sigprocmask reads it.
+    let none = 0_u64;
+    // SAFETY: the kernel reads one set, which outlives the call, and writes none.
     let answer = unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut())
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const none,
+            std::ptr::null_mut::<u64>(),
+            SET_SIZE,
+        )
     };
     if answer == 0 {
         Ok(())
@@ -73,3 +91,25 @@ pub(crate) fn reset() -> Result<(), Failure> {
         Err(last_errno()).step(|| "sigprocmask".to_owned())
     }
 }
+
+/// The kernel's `_NSIG`.
+const LAST: libc::c_int = 64;
+/// The size of its sigset_t.
+const SET_SIZE: usize = 8;
+
+/// The kernel's struct sigaction on x86-64, which is not libc's.
+#[repr(C)]
+struct KernelAction {
+    handler: usize,
+    flags: u64,
+    restorer: usize,
+    mask: u64,
+}
+
+/// SIG_DFL.
+static DEFAULT: KernelAction = KernelAction {
+    handler: libc::SIG_DFL,
+    flags: 0,
+    restorer: 0,
+    mask: 0,
+};

@@ -131,9 +131,11 @@ fn under_tmpfs(
 /// `cpu` and `cpuacct` for a hierarchy mounted as `cpu,cpuacct`.
 fn links<'a>(name: &OsStr, controllers: &'a str) -> Vec<&'a str> {
     let several = controllers.contains(',') && name == controllers;
-    several
-        .then(|| controllers.split(',').collect())
-        .unwrap_or_default()
+    if several {
+        controllers.split(',').collect()
+    } else {
+        Vec::new()
+    }
 }
 
 /// In a cgroup namespace a new mount shows the container's own group as its

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -146,6 +148,45 @@ static int daemonise(void)
 	return read(pipes[0], &byte, 1) == 1 ? 5 : 1;
 }
 
+static void on_term(int number)
+{
+	_exit(number == SIGTERM ? 7 : 8);
+}
+
+/* Runs a command in a mount namespace whose root is the machine's initial root
+ * file system, as it is for PID 1 in an initramfs; the machine's own tree is
+ * at /tree. Exits with the command's status, or 90 and above. */
+static int initial_root(char **command)
+{
+	int status, made_proc;
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return answer("", 1), 91;
+	int space = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, "/", 1 /* CLONE */ | O_CLOEXEC | 0x8000 /* RECURSIVE */);
+	if (space < 0 || tree < 0)
+		return answer("", 1), 92;
+	if (umount2("/", MNT_DETACH) || setns(space, CLONE_NEWNS))
+		return answer("", 1), 93;
+	if (mkdir("/tree", 0755) && errno != EEXIST)
+		return answer("", 1), 94;
+	made_proc = !mkdir("/proc", 0755);
+	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, "/tree", 4 /* F_EMPTY_PATH */)
+		|| mount("proc", "/proc", "proc", 0, NULL))
+		return answer("", 1), 95;
+	pid_t child = fork();
+	if (child == 0) {
+		execv(command[0], command);
+		_exit(96);
+	}
+	waitpid(child, &status, 0);
+	umount2("/tree", MNT_DETACH);
+	umount2("/proc", MNT_DETACH);
+	rmdir("/tree");
+	if (made_proc)
+		rmdir("/proc");
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 97;
+}
+
 int main(int count, char **words)
 {
 	const char *word = count > 1 ? words[1] : "", *path = count > 2 ? words[2] : "";
@@ -163,7 +204,9 @@ int main(int count, char **words)
 		kill(getpid(), atoi(path));
 		return 42;
 	}
-	if (!strcmp(word, "wait")) {
+	if (!strcmp(word, "wait") || !strcmp(word, "wait-for-term")) {
+		if (word[4])
+			signal(SIGTERM, on_term);
 		printf("waiting\n");
 		fflush(stdout);
 		for (;;)
@@ -187,6 +230,8 @@ int main(int count, char **words)
 		return answer("made", mknod(path, S_IFCHR | 0600, makedev(1, 3)));
 	if (!strcmp(word, "loopback"))
 		return loopback();
+	if (!strcmp(word, "initial-root") && count > 2)
+		return initial_root(words + 2);
 	if (!strcmp(word, "daemonise"))
 		return daemonise();
 	fprintf(stderr, "probe: no such word: %s\n", word);

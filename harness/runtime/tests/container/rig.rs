@@ -1,0 +1,291 @@
+//! A bundle with one program in it, and the runtime run on it.
+
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use runtime::config::Container;
+use runtime::status::{Line, Status};
+use serde_json::{Value, json};
+
+use crate::kernel::Kernel;
+
+/// The descriptor the status line goes to: far from those tests have open, one
+/// of which a child may still need.
+const STATUS_FD: i32 = 700;
+/// One the runtime gets and must not hand on.
+const STRAY_FD: i32 = 701;
+
+/// Why containers cannot be made here, found out once.
+fn obstacle() -> Option<&'static str> {
+    static OBSTACLE: OnceLock<Option<String>> = OnceLock::new();
+    OBSTACLE
+        .get_or_init(|| {
+            // SAFETY: geteuid cannot fail.
+            if unsafe { libc::geteuid() } != 0 {
+                return Some("not root".to_owned());
+            }
+            let mut trial = Command::new("/proc/self/exe");
+            // SAFETY: unshare is async-signal-safe.
+            unsafe {
+                trial.pre_exec(
+                    || match libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWPID) {
+                        0 => Ok(()),
+                        _ => Err(std::io::Error::last_os_error()),
+                    },
+                );
+            }
+            match trial.arg("--list").stdout(Stdio::null()).status() {
+                Ok(_) => None,
+                Err(error) => Some(format!("unshare: {error}")),
+            }
+        })
+        .as_deref()
+}
+
+/// The probe, compiled once; `None` where a static program cannot be made.
+fn probe() -> Result<&'static Path, &'static str> {
+    static PROBE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let made = PROBE.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/container/probe.c");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let program = folder.join("probe");
+        let new = folder.join(format!("probe-{}", std::process::id()));
+        let compiled = Command::new("cc")
+            .args(["-static", "-O1", "-Wall", "-Werror", "-o"])
+            .args([&new, &source])
+            .output()
+            .map_err(|error| format!("cc: {error}"))?;
+        if !compiled.status.success() {
+            return Err(String::from_utf8_lossy(&compiled.stderr).into_owned());
+        }
+        fs::rename(&new, &program).map_err(|error| format!("{}: {error}", program.display()))?;
+        Ok(program)
+    });
+    match made {
+        Ok(path) => Ok(path),
+        Err(reason) => Err(reason),
+    }
+}
+
+/// Says why a test does nothing here.
+#[expect(clippy::print_stderr, reason = "a test has nothing else to tell it by")]
+pub(crate) fn skip(reason: &str) {
+    eprintln!("skipped: {reason}");
+}
+
+/// A bundle in a folder of its own.
+pub(crate) struct Rig {
+    pub(crate) kernel: Kernel,
+    folder: tempfile::TempDir,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) line: Line,
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Standard output, once it is sure that the program ran and said 0.
+    pub(crate) fn said(&self) -> &str {
+        assert_eq!(self.line.status, Status::Exited { code: 0 }, "{self:?}");
+        self.stdout.trim_end()
+    }
+
+    /// What follows `key ` in a report.
+    pub(crate) fn value(&self, key: &str) -> Vec<&str> {
+        let lines = self.said().lines();
+        lines
+            .filter_map(|line| line.strip_prefix(key))
+            .map(|rest| rest.trim_start_matches([':', ' ', '\t']))
+            .collect()
+    }
+}
+
+impl Rig {
+    /// `None`, and a message, where there can be no containers.
+    pub(crate) fn new(kernel: Kernel) -> Option<Self> {
+        if let Some(reason) = obstacle() {
+            skip(reason);
+            return None;
+        }
+        let probe = match probe() {
+            Ok(probe) => probe,
+            Err(reason) => {
+                skip(&format!("no static program: {reason}"));
+                return None;
+            }
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let bin = folder.path().join("rootfs/bin");
+        fs::create_dir_all(&bin).unwrap();
+        fs::copy(probe, bin.join("probe")).unwrap();
+        Some(Self { kernel, folder })
+    }
+
+    /// A path outside the root.
+    pub(crate) fn outside(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    /// A path inside the root.
+    pub(crate) fn inside(&self, path: &str) -> PathBuf {
+        self.folder.path().join("rootfs").join(path)
+    }
+
+    /// Docker's defaults for `words`.
+    pub(crate) fn container(&self, words: &[&str]) -> Container {
+        Container {
+            rootfs: PathBuf::from("rootfs"),
+            arguments: words.iter().map(|word| (*word).to_owned()).collect(),
+            environment: vec![("PATH".to_owned(), "/sbin:/bin".to_owned())],
+            directory: PathBuf::from("/"),
+            uid: 0,
+            gid: 0,
+            groups: Vec::new(),
+            hostname: "box".to_owned(),
+            cgroup_namespace: true,
+        }
+    }
+
+    /// config.json of docker's defaults for `words`, to be changed.
+    pub(crate) fn config(&self, words: &[&str]) -> Value {
+        serde_json::to_value(self.container(words).spec()).unwrap()
+    }
+
+    /// Runs `words` in a container of docker's defaults.
+    pub(crate) fn run(&self, words: &[&str]) -> Outcome {
+        self.run_config(&self.config(words))
+    }
+
+    /// Runs a bundle of this configuration.
+    pub(crate) fn run_config(&self, config: &Value) -> Outcome {
+        self.start(config).finish()
+    }
+
+    /// Starts it and does not wait.
+    pub(crate) fn start(&self, config: &Value) -> Running {
+        fs::write(self.outside("config.json"), config.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runtime"));
+        command.arg("run").arg("--bundle").arg(self.folder.path());
+        self.start_command(command)
+    }
+
+    /// Starts `command`, the rest of whose line is given to it here.
+    pub(crate) fn start_command(&self, mut command: Command) -> Running {
+        let (status, writer) = std::io::pipe().unwrap();
+        let (descriptor, kernel) = (writer.as_raw_fd(), self.kernel);
+        command
+            .args(["--status-fd", &STATUS_FD.to_string(), "test"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // SAFETY: dup2 and prctl are async-signal-safe.
+        unsafe {
+            command.pre_exec(move || {
+                for target in [STATUS_FD, STRAY_FD] {
+                    if libc::dup2(descriptor, target) < 0 {
+                        return Err(std::io::Error::last_os_error());
+                    }
+                }
+                kernel.enter()
+            });
+        }
+        let child = command.spawn().unwrap();
+        drop(writer);
+        Running { child, status }
+    }
+}
+
+/// A runtime at work.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    status: std::io::PipeReader,
+}
+
+impl Running {
+    /// Like [`Running::finish`], for a command that may end before the runtime
+    /// starts: its exit code where no line came.
+    pub(crate) fn finish_or_code(mut self) -> Result<Outcome, i32> {
+        let mut text = String::new();
+        self.status.read_to_string(&mut text).unwrap();
+        if text.is_empty() {
+            return Err(self.child.wait().unwrap().code().unwrap());
+        }
+        Ok(self.conclude(&text))
+    }
+
+    /// Waits for it. Exactly one line must have come over the status pipe.
+    pub(crate) fn finish(mut self) -> Outcome {
+        let mut text = String::new();
+        self.status.read_to_string(&mut text).unwrap();
+        self.conclude(&text)
+    }
+
+    fn conclude(self, text: &str) -> Outcome {
+        let output = self.child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let line = text.strip_suffix('\n').unwrap_or_else(|| {
+            panic!("{}: no status line but {text:?}, {stderr:?}", output.status)
+        });
+        assert!(!line.contains('\n'), "{text:?}");
+        Outcome {
+            line: serde_json::from_str(line).unwrap(),
+            code: output.status.code().unwrap_or_else(|| {
+                panic!("the runtime died of signal {:?}", output.status.signal())
+            }),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr,
+        }
+    }
+
+    /// Kills the runtime itself, with no chance to do anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Processes of the machine with `token` in their command line, waited for to
+/// become `count`, five seconds long.
+pub(crate) fn processes(token: &str, count: usize) -> usize {
+    let mut seen = 0;
+    for _ in 0..100 {
+        seen = fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|entry| fs::read(entry.unwrap().path().join("cmdline")).ok())
+            .filter(|line| {
+                line.split(|byte| *byte == 0)
+                    .any(|word| word == token.as_bytes())
+            })
+            .count();
+        if seen == count {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    seen
+}
+
+/// A bind mount for `mounts`.
+pub(crate) fn bind(source: &Path, destination: &str, options: &[&str]) -> Value {
+    json!({"type": "bind", "source": source, "destination": destination, "options": options})
+}
+
+/// Adds an element to the list `name` of `object`, made where it is missing.
+pub(crate) fn push(object: &mut Value, name: &str, element: Value) {
+    let list = object
+        .as_object_mut()
+        .unwrap()
+        .entry(name)
+        .or_insert(json!([]));
+    list.as_array_mut().unwrap().push(element);
+}
