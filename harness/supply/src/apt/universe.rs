@@ -175,9 +175,12 @@ impl Universe {
     /// What else a kernel package depends on (initramfs-tools, kmod) is left out.
     ///
     /// Up to 6.18 the image package holds all; since 6.19 `linux-image-V` is empty
-    /// and depends on `linux-binary-V`, `linux-modules-V` and `linux-base-V`.
+    /// and depends on `linux-binary-V`, `linux-modules-V` and `linux-base-V`. A
+    /// package that depends on another image is empty, a metapackage: it leads the
+    /// way and is left out, so that nobody fetches it for nothing (or fails to).
     pub fn kernel(&self, name_or_glob: &str) -> Result<Vec<&Package>, AptError> {
         let mut found = vec![self.newest(name_or_glob)?];
+        let mut empty = Vec::new();
         let mut next = 0;
         while let Some(package) = found.get(next).copied() {
             next += 1;
@@ -197,11 +200,15 @@ impl Universe {
                         suites: self.suites(),
                     });
                 };
+                if holds_kernel(&part.name) {
+                    empty.push(package.name.as_str());
+                }
                 if !found.iter().any(|package| package.name == part.name) {
                     found.push(part);
                 }
             }
         }
+        found.retain(|package| !empty.contains(&package.name.as_str()));
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
     }
@@ -278,6 +285,11 @@ pub(super) fn dependencies(package: &Package) -> Result<Vec<Group>, AptError> {
             package: package.to_string(),
             source,
         })
+}
+
+/// Whether a package of this name has the bootable file, or leads to it.
+fn holds_kernel(name: &str) -> bool {
+    name.starts_with("linux-image-") || name.starts_with("linux-binary-")
 }
 
 /// Whether a package is part of a kernel: linux-base itself, without a version, is
