@@ -79,6 +79,9 @@ pub(crate) struct RunArguments {
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Go on with a run that was cut short: only cells without a result run
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run"])]
+    pub(crate) resume: Option<PathBuf>,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -1,5 +1,6 @@
 //! From a kernel's files to a guest that waits for cells.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -80,6 +81,13 @@ pub(crate) struct Prepared {
     kernel: PathBuf,
     initramfs: PathBuf,
     files: KernelFiles,
+}
+
+impl Prepared {
+    /// Where the kernel came from, as it is recorded.
+    pub(crate) fn package(&self) -> &BTreeMap<String, String> {
+        &self.files.package
+    }
 }
 
 /// What all boots of a run share.
@@ -281,6 +289,17 @@ impl<'a> Bootery<'a> {
         })?;
         let answer = fs_err::read_to_string(answer)?;
         Ok((answer != WORKS).then_some(answer))
+    }
+
+    /// How many consoles of this kernel there are: boots of a run that is gone on
+    /// with keep theirs.
+    pub(crate) fn boots_so_far(&self, kernel: &Kernel) -> u32 {
+        (1..)
+            .take_while(|boot| {
+                self.folder.join("consoles").join(console_name(&kernel.id, *boot)).exists()
+            })
+            .last()
+            .unwrap_or(0)
     }
 
     /// Starts the kernel and brings its guest to where cells can be run.
