@@ -7,11 +7,10 @@ const MOST: usize = 4;
 pub(super) fn to_name<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut near: Vec<(usize, &str)> = names
         .filter_map(|other| {
-            let distance = distance(name, other, 2).or_else(|| {
-                other
-                    .starts_with(name)
-                    .then_some(3 + other.len() - name.len())
-            })?;
+            let distance = match distance(name, other, 2) {
+                Some(distance) => distance,
+                None => 3 + other.strip_prefix(name)?.len(),
+            };
             Some((distance, other))
         })
         .collect();

@@ -44,7 +44,7 @@ impl Cache {
                     Err(damage) => return Err(CacheError::Damaged { path, damage }),
                 };
                 let seal = seal::path(&path);
-                let used = fs_err::metadata(&seal)
+                let used = std::fs::metadata(&seal)
                     .and_then(|metadata| metadata.modified())
                     .map_err(|source| CacheError::io(&seal, source))?;
                 entries.push(Entry {
@@ -114,7 +114,7 @@ impl Cache {
 fn names(folder: &Path) -> Result<Vec<String>, CacheError> {
     let failed = |source| CacheError::io(folder, source);
     let mut names = Vec::new();
-    for entry in fs_err::read_dir(folder).map_err(failed)? {
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
         names.push(
             entry
                 .map_err(failed)?
