@@ -38,6 +38,8 @@ pub(crate) enum Command {
     List(ListArguments),
     /// Print a recorded run
     Show(ShowArguments),
+    /// Look at what this machine has for a run, and what it lacks
+    Doctor(DoctorArguments),
 }
 
 /// What to run.
@@ -88,6 +90,13 @@ pub(crate) struct RunArguments {
     /// Print events as JSON lines on stdout instead of the table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// The QEMU to look at instead of the one on PATH or in the cache
+    #[arg(long, value_name = "PATH")]
+    pub(crate) qemu: Option<PathBuf>,
 }
 
 /// `--accel`.

@@ -32,6 +32,7 @@ use crate::cli::{Global, RunArguments, SelectionArguments};
 use crate::error::{Failure, Status};
 use crate::progress::Display;
 use crate::show;
+pub(crate) use boot::remembered_acceleration;
 use boot::{Bootery, Prepared};
 use images::Images;
 use options::Options;
