@@ -190,7 +190,10 @@ impl Cache {
         // Without a seal it was never finished, and there is nothing to report.
         let seal = Seal::read(&path)?;
         match seal.and_then(|seal| seal.check(&path)) {
-            Ok(()) => Some(path),
+            Ok(()) => {
+                maintenance::mark_used(&path);
+                Some(path)
+            }
             Err(damage) => {
                 let path = path.display();
                 self.progress

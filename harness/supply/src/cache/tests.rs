@@ -178,6 +178,19 @@ fn only_what_is_old_is_collected() {
     let hour = std::time::Duration::from_secs(3600);
     file.set_modified(std::time::SystemTime::now() - 2 * hour)
         .unwrap();
+    let entries = cache.entries().unwrap();
+    assert_eq!(
+        entries
+            .iter()
+            .filter(|entry| entry.used.elapsed().unwrap() > hour)
+            .count(),
+        1
+    );
+    // Use makes it new.
+    assert!(cache.get("thing", &old).is_some());
+    assert_eq!(cache.collect(hour).unwrap(), 0);
+    file.set_modified(std::time::SystemTime::now() - 2 * hour)
+        .unwrap();
     assert_eq!(cache.collect(hour).unwrap(), 4);
     assert_eq!(cache.get("thing", &old), None);
     assert!(cache.get("thing", &new).is_some());
