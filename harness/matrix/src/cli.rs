@@ -38,6 +38,8 @@ pub(crate) enum Command {
     List(ListArguments),
     /// Print a recorded run
     Show(ShowArguments),
+    /// Look at what this machine has for a run, and what it lacks
+    Doctor(DoctorArguments),
 }
 
 /// What to run.
@@ -79,12 +81,22 @@ pub(crate) struct RunArguments {
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Go on with a run that was cut short: only cells without a result run
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run"])]
+    pub(crate) resume: Option<PathBuf>,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print events as JSON lines on stdout instead of the table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// The QEMU to look at instead of the one on PATH or in the cache
+    #[arg(long, value_name = "PATH")]
+    pub(crate) qemu: Option<PathBuf>,
 }
 
 /// `--accel`.

@@ -14,8 +14,6 @@ pub(crate) enum Status {
     Usage,
     /// All that ran was as expected, but something could not be run.
     Incomplete,
-    /// Cut short by this signal.
-    Interrupted(u8),
 }
 
 impl From<Status> for ExitCode {
@@ -25,7 +23,6 @@ impl From<Status> for ExitCode {
             Status::Unexpected => 1,
             Status::Usage => 2,
             Status::Incomplete => 3,
-            Status::Interrupted(signal) => 128 + signal,
         })
     }
 }
@@ -53,6 +50,17 @@ pub(crate) enum Failure {
         /// Where it was looked for.
         runs: PathBuf,
     },
+    /// The run to go on with is not the project's plan any more.
+    #[error(
+        "the run {run} cannot be gone on with: {what} is not what it was then\n\
+         hint: start a new run"
+    )]
+    ResumeChanged {
+        /// Its id.
+        run: String,
+        /// What differs.
+        what: String,
+    },
     /// No run at all.
     #[error("there is no run in {}\nhint: `matrix run` makes one", .0.display())]
     NoRuns(PathBuf),
@@ -67,7 +75,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn status(&self) -> Status {
         match self {
-            Failure::Plan(_) | Failure::NoSuchRun { .. } | Failure::NoRuns(_) => Status::Usage,
+            Failure::Plan(_) | Failure::ResumeChanged { .. } | Failure::NoSuchRun { .. } | Failure::NoRuns(_) => Status::Usage,
             Failure::Load(_) | Failure::Supply(_) | Failure::Record(_) | Failure::Io(_) | Failure::Spawner(_) => {
                 Status::Incomplete
             }

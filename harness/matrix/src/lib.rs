@@ -7,6 +7,7 @@
 //! display and the record alike.
 
 mod cli;
+mod doctor;
 mod error;
 mod list;
 mod programs;
@@ -55,5 +56,6 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Run(arguments) => run::command(&global, arguments),
         Command::List(arguments) => list::command(&global, &arguments),
         Command::Show(arguments) => show::command(&global, &arguments),
+        Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

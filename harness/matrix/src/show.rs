@@ -11,7 +11,7 @@ use crate::run::{load_project, runs_folder};
 
 /// `matrix show [RUN]`.
 pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Status, Failure> {
-    let run = Run::load(&find(global, arguments)?)?;
+    let run = Run::load(&find(global, arguments.run.as_deref(), arguments.output.as_deref())?)?;
     match arguments.format {
         Format::Text => print(&terminal_text(&run))?,
         Format::Markdown => print(&report::markdown::render(&run))?,
@@ -24,32 +24,34 @@ pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Stat
     Ok(Status::Done)
 }
 
-/// A folder is taken as it is; a name is looked for among the project's runs;
-/// nothing means the newest of them.
-fn find(global: &Global, arguments: &ShowArguments) -> Result<PathBuf, Failure> {
-    if let Some(run) = &arguments.run
-        && run.join("results.json").is_file()
+/// The folder of a run. A folder is taken as it is; a name is looked for among the
+/// project's runs; nothing means the newest of them.
+pub(crate) fn find(
+    global: &Global,
+    run: Option<&Path>,
+    output: Option<&Path>,
+) -> Result<PathBuf, Failure> {
+    if let Some(run) = run
+        && is_run(run)
     {
-        return Ok(run.clone());
+        return Ok(run.to_owned());
     }
-    let folder = match &arguments.output {
+    let folder = match output {
         Some(output) => runs_folder(Path::new("."), Some(output)),
         None => runs_folder(&load_project(global)?.root, None),
     };
-    match &arguments.run {
+    match run {
+        Some(name) if is_run(&folder.join(name)) => Ok(folder.join(name)),
         Some(name) => {
-            let run = folder.join(name);
-            let missing = || Failure::NoSuchRun {
-                name: name.display().to_string(),
-                runs: folder.clone(),
-            };
-            run.join("results.json")
-                .is_file()
-                .then_some(run)
-                .ok_or_else(missing)
+            Err(Failure::NoSuchRun { name: name.display().to_string(), runs: folder })
         }
         None => runs(&folder)?.pop().ok_or(Failure::NoRuns(folder)),
     }
+}
+
+/// Both files are written as a run starts, the events first.
+fn is_run(folder: &Path) -> bool {
+    folder.join("results.json").is_file() || folder.join("events.jsonl").is_file()
 }
 
 /// The folders of recorded runs, oldest first: their names begin with the time.
@@ -60,7 +62,7 @@ pub(crate) fn runs(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
-        if path.join("results.json").is_file() {
+        if is_run(&path) {
             runs.push(path);
         }
     }

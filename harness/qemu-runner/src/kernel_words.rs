@@ -27,13 +27,35 @@ const ALWAYS: &[KernelWord] = &[
         word: "quiet",
         reason: "only errors go to the slow serial port; the kernel's log has all. Not loglevel=0: at 0 a panic is silent too",
     },
+    KernelWord {
+        word: "cryptomgr.notests",
+        reason: "self-tests of the kernel's ciphers take a fifth of an emulated boot; the ciphers are the same without them",
+    },
+    KernelWord {
+        word: "random.trust_cpu=on",
+        reason: "the random pool is ready at once, as on hardware whose vendor is trusted; the harness mixes in more before any cell",
+    },
+    KernelWord {
+        word: "no_timer_check",
+        reason: "the check of the timer's wiring counts ticks against a busy loop, which an emulated machine can fail by being slow",
+    },
 ];
+
+/// What only helps where the processor is translated: each is about code that
+/// patches itself, which costs a translator its translations.
+const TRANSLATED: &[KernelWord] = &[KernelWord {
+    word: "noreplace-smp",
+    reason: "lock prefixes stay as they are on a single processor; without it they are patched out, and all code around them is translated anew",
+}];
 
 /// The words for a machine of this acceleration, in order.
 #[must_use]
 pub fn base_words(acceleration: Acceleration) -> Vec<KernelWord> {
-    let _ = acceleration;
-    ALWAYS.to_vec()
+    let translated = match acceleration {
+        Acceleration::Kvm => [].iter(),
+        Acceleration::Tcg => TRANSLATED.iter(),
+    };
+    ALWAYS.iter().chain(translated).cloned().collect()
 }
 
 /// [`base_words`] as a command line; what an entry adds goes behind it.

@@ -14,6 +14,12 @@ pub enum Event {
         /// The empty record.
         run: Box<Run>,
     },
+    /// The run goes on where an earlier program left it; what had no result has
+    /// its turn again.
+    RunResumed {
+        /// RFC 3339, UTC: [`crate::timestamp`].
+        resumed: String,
+    },
     /// A line for people that belongs to no column: which QEMU, which
     /// acceleration and why, what is awaited.
     Note {

@@ -7,6 +7,10 @@ use crate::{Attempt, Cell, CellId, ColumnStatus, Event, KernelColumn, NOT_REACHE
 /// Why a cell that has begun has no result yet.
 const BEGUN: &str = "it had begun, and nothing was heard of it yet";
 
+/// Why a cell that timed out or fell silent beside others has no result yet.
+const UNCONFIRMED: &str =
+    "it did not end in time beside other machines, and was not tried yet with the host to itself";
+
 /// An event that does not belong to the run: a mistake of the program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
@@ -33,6 +37,7 @@ impl Run {
     pub fn apply(&mut self, event: &Event) -> Result<(), FoldError> {
         match event {
             Event::RunStarted { run } => *self = (**run).clone(),
+            Event::RunResumed { .. } => self.resume(),
             Event::RunFacts {
                 qemu,
                 acceleration,
@@ -147,6 +152,26 @@ impl Run {
         }
     }
 
+    /// As it was before whatever ended it, with what has a result kept.
+    fn resume(&mut self) {
+        self.run.finished = None;
+        self.run.interrupted = None;
+        for kernel in &mut self.kernels {
+            kernel.reason = None;
+            if kernel.status == ColumnStatus::Unavailable {
+                kernel.status = ColumnStatus::Pending;
+            }
+        }
+        for image in &mut self.images {
+            image.reason = None;
+        }
+        for cell in &mut self.cells {
+            if !cell.outcome.is_result() {
+                cell.outcome = Outcome::not_run(NOT_REACHED);
+            }
+        }
+    }
+
     /// Gives the reason to the cells that have no attempt.
     fn not_run(&mut self, reason: &str, chosen: impl Fn(&Cell) -> bool) {
         for cell in &mut self.cells {
@@ -186,6 +211,13 @@ fn agree(outcome: &Outcome, verdict: Verdict) -> bool {
 
 impl Cell {
     fn add(&mut self, attempt: Attempt) {
+        if attempt.awaits_confirmation() {
+            if !self.outcome.is_result() {
+                self.outcome = Outcome::not_run(UNCONFIRMED);
+            }
+            self.attempts.push(attempt);
+            return;
+        }
         // Trouble on a retry does not take back what was seen before it.
         let decides = attempt.outcome.is_result() || !self.outcome.is_result();
         if decides {

@@ -289,3 +289,15 @@ pub struct Attempt {
     /// Processes that outlived the container.
     pub survivors: Vec<String>,
 }
+
+impl Attempt {
+    /// What it saw can be the doing of a busy host, and it did not have the host
+    /// to itself: it is kept, and decides nothing.
+    pub fn awaits_confirmation(&self) -> bool {
+        let doubtful = matches!(
+            self.outcome,
+            verdict::Outcome::Timeout { .. } | verdict::Outcome::Lockup { .. }
+        );
+        doubtful && !self.alone
+    }
+}

@@ -7,17 +7,23 @@ use crate::{
     shown::{bytes, duration, one_line},
 };
 
+/// `1 kernel`, `2 kernels`.
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The line an event is worth, without its newline; none for those that only a
 /// progress bar shows.
 pub fn plain_line(event: &Event) -> Option<String> {
     let line = match event {
         Event::RunStarted { run } => format!(
-            "run {}: {} kernels, {} images, {} cells",
+            "run {}: {}, {}, {}",
             run.run.id,
-            run.kernels.len(),
-            run.images.len(),
-            run.cells.len()
+            count(run.kernels.len(), "kernel"),
+            count(run.images.len(), "image"),
+            count(run.cells.len(), "cell")
         ),
+        Event::RunResumed { .. } => "going on where the run was cut short".to_owned(),
         Event::Note { message } => message.clone(),
         Event::FetchStarted { what, total } => match total {
             Some(total) => format!("fetching {what} ({})", bytes(*total)),

@@ -33,6 +33,9 @@ pub enum RecordError {
     /// The event does not belong to the run.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// The record of the run to go on with could not be read.
+    #[error(transparent)]
+    Load(#[from] crate::LoadError),
     /// The first event was another than [`Event::RunStarted`].
     #[error("an event came before the run had started")]
     NotStarted,
@@ -81,6 +84,29 @@ impl Recorder {
         })
     }
 
+    /// Opens the record of a run that was cut short, to go on with it. What of the
+    /// last line was torn is cut off.
+    ///
+    /// # Errors
+    /// When there is no such record, or it cannot be written.
+    pub fn resume(folder: &Path) -> Result<Self, RecordError> {
+        let run = Run::load(folder)?;
+        let path = folder.join(EVENTS);
+        let text = fs::read(&path)?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let events = fs::OpenOptions::new().append(true).open(&path)?;
+        events.set_len(whole as u64)?;
+        let mut recorder = Self {
+            folder: folder.to_owned(),
+            events,
+            run: Some(run),
+            written: Instant::now(),
+            cost: Duration::ZERO,
+        };
+        recorder.record(&Event::RunResumed { resumed: timestamp() })?;
+        Ok(recorder)
+    }
+
     /// Records an event. When this returns, the event is with the operating
     /// system: the program can be killed without losing it.
     ///
@@ -101,7 +127,7 @@ impl Recorder {
             self.events.write_all(&line)?;
         }
         match event {
-            Event::RunStarted { .. } => self.write(false),
+            Event::RunStarted { .. } | Event::RunResumed { .. } => self.write(false),
             Event::RunFinished { .. } => self.write(true),
             _ if self.written.elapsed() > self.cost * PATIENCE => self.write(false),
             _ => Ok(()),

@@ -134,6 +134,19 @@ impl Supply {
         Ok(self.tools.qemu(self.qemu.as_deref())?)
     }
 
+    /// A QEMU was asked for by its path.
+    pub fn asked_for_qemu(&self) -> bool {
+        self.qemu.is_some()
+    }
+
+    /// The suites of a source, each with the address it was found at.
+    ///
+    /// # Errors
+    /// When one of them cannot be reached or verified.
+    pub fn reach(&self, source: &plan::AptSource) -> Result<Vec<String>, AptError> {
+        Ok(self.apt.open(source)?.suites())
+    }
+
     /// All tools.
     pub fn tools(&self) -> &Tools {
         &self.tools

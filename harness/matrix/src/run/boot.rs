@@ -1,5 +1,6 @@
 //! From a kernel's files to a guest that waits for cells.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,7 +10,7 @@ use qemu_runner::{
     Acceleration, BOOT_MODULES, Disk, Machine, Qemu, Spawner, Vm, VmEnd, VmlinuxError,
 };
 use report::{ColumnStatus, Event, KernelColumn};
-use supply::{KernelFiles, Key, Supply};
+use supply::{KernelFiles, Key, Supply, Tool};
 use wire::{Begin, FromGuest, ToGuest};
 
 use super::options::Options;
@@ -80,6 +81,13 @@ pub(crate) struct Prepared {
     kernel: PathBuf,
     initramfs: PathBuf,
     files: KernelFiles,
+}
+
+impl Prepared {
+    /// Where the kernel came from, as it is recorded.
+    pub(crate) fn package(&self) -> &BTreeMap<String, String> {
+        &self.files.package
+    }
 }
 
 /// What all boots of a run share.
@@ -173,13 +181,7 @@ impl<'a> Bootery<'a> {
         if let Some(qemu) = self.qemu.get() {
             return Ok(qemu);
         }
-        let tool = self.supply.qemu()?;
-        let qemu = Qemu {
-            program: tool.program.clone(),
-            prefix_arguments: tool.prefix_arguments.clone(),
-            environment: tool.environment.clone(),
-            version: tool.version.clone(),
-        };
+        let qemu = runner_qemu(self.supply.qemu()?);
         Ok(self.qemu.get_or_init(|| qemu))
     }
 
@@ -265,10 +267,7 @@ impl<'a> Bootery<'a> {
         if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/kvm") {
             return Ok(Some(format!("/dev/kvm: {error}")));
         }
-        let answer_key = qemu_runner::kvm_answer_key(self.qemu()?).map_err(|(path, source)| {
-            std::io::Error::new(source.kind(), format!("read {}: {source}", path.display()))
-        })?;
-        let key = Key::new("acceleration-1").with("answer", answer_key);
+        let key = answer_key(self.qemu()?)?;
         let answer = self.supply.cache().build("acceleration", &key, |staging| {
             self.sink.note("trying whether KVM works here, once per boot of this machine");
             let console = self.folder.join("consoles").join("kvm-proof.log");
@@ -281,6 +280,17 @@ impl<'a> Bootery<'a> {
         })?;
         let answer = fs_err::read_to_string(answer)?;
         Ok((answer != WORKS).then_some(answer))
+    }
+
+    /// How many consoles of this kernel there are: boots of a run that is gone on
+    /// with keep theirs.
+    pub(crate) fn boots_so_far(&self, kernel: &Kernel) -> u32 {
+        (1..)
+            .take_while(|boot| {
+                self.folder.join("consoles").join(console_name(&kernel.id, *boot)).exists()
+            })
+            .last()
+            .unwrap_or(0)
     }
 
     /// Starts the kernel and brings its guest to where cells can be run.
@@ -379,6 +389,32 @@ impl<'a> Bootery<'a> {
             sysctl: kernel.settings.sysctl.clone().into_iter().collect(),
         })
     }
+}
+
+/// The same program as the runner takes it.
+fn runner_qemu(tool: Tool) -> Qemu {
+    Qemu {
+        program: tool.program,
+        prefix_arguments: tool.prefix_arguments,
+        environment: tool.environment,
+        version: tool.version,
+    }
+}
+
+/// What the answer of a proof is remembered under.
+fn answer_key(qemu: &Qemu) -> Result<Key, std::io::Error> {
+    let answer_key = qemu_runner::kvm_answer_key(qemu).map_err(|(path, source)| {
+        std::io::Error::new(source.kind(), format!("read {}: {source}", path.display()))
+    })?;
+    Ok(Key::new("acceleration-1").with("answer", answer_key))
+}
+
+/// What an earlier run on this boot of the host found out about KVM; none where
+/// nothing was found out yet.
+pub(crate) fn remembered_acceleration(supply: &Supply) -> Option<Result<(), String>> {
+    let key = answer_key(&runner_qemu(supply.qemu().ok()?)).ok()?;
+    let answer = fs_err::read_to_string(supply.cache().get("acceleration", &key)?).ok()?;
+    Some(if answer == WORKS { Ok(()) } else { Err(answer) })
 }
 
 /// What QEMU starts fastest: the uncompressed kernel where it has a PVH entry, the

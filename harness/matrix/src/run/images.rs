@@ -22,14 +22,29 @@ pub(crate) struct Images {
 }
 
 impl Images {
-    /// Builds one image and tells what came of it.
-    pub(crate) fn build(&self, image: &Image, supply: &Supply, sink: &Sink, phases: &Phases) {
+    /// Builds one image and tells what came of it. `before` is the digest that a
+    /// run to go on with has for it: two userlands must not share a row.
+    pub(crate) fn build(
+        &self,
+        image: &Image,
+        before: Option<&str>,
+        supply: &Supply,
+        sink: &Sink,
+        phases: &Phases,
+    ) {
         let built = {
             let _phase = phases.enter(Phase::Build);
             let programs = BTreeMap::from([("vsyscall".to_owned(), programs::VSYSCALL)]);
             supply.image(&image.sources, &programs)
         };
+        let unavailable = |reason: String| {
+            sink.tell(Event::ImageUnavailable { image: image.name.clone(), reason });
+        };
         let disk = match built {
+            Ok(disk) if before.is_some_and(|before| before != disk.digest) => {
+                unavailable("its files are not those the run began with\nhint: start a new run".to_owned());
+                None
+            }
             Ok(disk) => {
                 sink.tell(Event::ImageReady {
                     image: record::image_row(image, Some(&disk)),
@@ -37,10 +52,7 @@ impl Images {
                 Some(disk)
             }
             Err(error) => {
-                sink.tell(Event::ImageUnavailable {
-                    image: image.name.clone(),
-                    reason: error.to_string(),
-                });
+                unavailable(error.to_string());
                 None
             }
         };

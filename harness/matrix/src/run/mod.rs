@@ -11,46 +11,91 @@ mod images;
 mod options;
 mod phases;
 mod record;
+mod resume;
 mod session;
 mod sink;
 mod slots;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
 use jiff::Timestamp;
-use plan::{Kernel, Plan};
+use plan::{Check, Image, Kernel, Plan};
 use qemu_runner::{Disk, Spawner};
-use report::{Counts, Event, Recorder, Run};
+use report::{CellId, Counts, Event, RecordError, Recorder, Run};
 use supply::Supply;
 
 use crate::cli::{Global, RunArguments, SelectionArguments};
 use crate::error::{Failure, Status};
 use crate::progress::Display;
+use crate::show;
+pub(crate) use boot::remembered_acceleration;
 use boot::{Bootery, Prepared};
 use images::Images;
 use options::Options;
 use phases::{Phase, Phases};
 use session::{Mode, Session, Task};
 use sink::{Fetches, Message, Sink};
+use resume::Resumed;
 use slots::Slots;
 
 /// `matrix run`.
 pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status, Failure> {
     let project = load_project(global)?;
-    let plan = plan::plan(&project, &selection(&arguments.selection)?)?;
-    if arguments.dry_run {
-        crate::progress::print(&plan::describe_plan(&plan))?;
-        return Ok(Status::Done);
-    }
     let options = Options::resolve(&arguments);
-    let started = Timestamp::now();
-    let id = record::run_id(started);
-    let folder = runs_folder(&project.root, arguments.output.as_deref()).join(&id);
-    fs_err::create_dir_all(folder.join("consoles"))?;
+    let directory = std::env::current_dir()?;
+    let job = match &arguments.resume {
+        Some(run) => {
+            let folder = show::find(global, Some(run), arguments.output.as_deref())?;
+            let recorder = Recorder::resume(&folder)?;
+            let Some(run) = recorder.run() else {
+                return Err(RecordError::NotStarted.into());
+            };
+            let Resumed { plan, done } = resume::resume(&project, run, &directory)?;
+            Job { plan, done, run: run.clone(), folder, recorder }
+        }
+        None => {
+            let plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
+            if arguments.dry_run {
+                crate::progress::print(&plan::describe_plan(&plan))?;
+                return Ok(Status::Done);
+            }
+            let started = Timestamp::now();
+            let id = record::run_id(started);
+            let folder = runs_folder(&project.root, arguments.output.as_deref()).join(&id);
+            let run = record::planned(&plan, &options, id, started);
+            let mut recorder = Recorder::create(&folder)?;
+            recorder.record(&Event::RunStarted { run: Box::new(run.clone()) })?;
+            Job { plan, done: BTreeSet::new(), run, folder, recorder }
+        }
+    };
+    fs_err::create_dir_all(job.folder.join("consoles"))?;
+    carry_out(global, &arguments, &options, job)
+}
 
+/// A run to be made or finished.
+#[derive(Debug)]
+struct Job {
+    plan: Plan,
+    /// Cells that have a result already.
+    done: BTreeSet<CellId>,
+    /// The record as it stands.
+    run: Run,
+    /// Where it is kept.
+    folder: PathBuf,
+    recorder: Recorder,
+}
+
+fn carry_out(
+    global: &Global,
+    arguments: &RunArguments,
+    options: &Options,
+    job: Job,
+) -> Result<Status, Failure> {
+    let Job { plan, done, run, folder, recorder } = job;
     let (sink, messages) = Sink::new();
     watch_signals(sink.clone())?;
     let phases = Arc::new(Phases::begin());
@@ -72,7 +117,9 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
     thread::scope(|scope| {
         let worker = Worker {
             plan: &plan,
-            options: &options,
+            options,
+            done: &done,
+            run: &run,
             supply: &supply,
             spawner: &spawner,
             sink: sink.clone(),
@@ -87,6 +134,14 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
         // and its machines with it.
         follow(&messages, recorder, display, &phases, &folder)
     })
+}
+
+/// What is shown first; it has been recorded already.
+fn first_event(arguments: &RunArguments, run: &Run) -> Event {
+    match arguments.resume {
+        Some(_) => Event::RunResumed { resumed: report::timestamp() },
+        None => Event::RunStarted { run: Box::new(run.clone()) },
+    }
 }
 
 /// Reads events until the work is done, or a signal ends it.
@@ -123,7 +178,7 @@ fn follow(
     }
     let Some(run) = recorder.run() else {
         // The first event carries the run.
-        return Err(report::RecordError::NotStarted.into());
+        return Err(RecordError::NotStarted.into());
     };
     display.finish(run, folder)?;
     if let Some(number) = signal {
@@ -152,6 +207,10 @@ fn status(run: &Run) -> Status {
 struct Worker<'a> {
     plan: &'a Plan,
     options: &'a Options,
+    /// Cells that have a result already.
+    done: &'a BTreeSet<CellId>,
+    /// The record as it stood when work began.
+    run: &'a Run,
     supply: &'a Supply,
     spawner: &'a Spawner,
     sink: Sink,
@@ -179,11 +238,13 @@ impl Worker<'_> {
 
         let doubtful: Vec<Doubtful<'_>> =
             thread::scope(|scope| {
-                for image in &self.plan.images {
+                for image in self.plan.images.iter().filter(|image| self.is_needed(image)) {
                     let (images, builders) = (&images, &builders);
                     scope.spawn(move || {
                         let _slot = builders.take();
-                        images.build(image, self.supply, &self.sink, self.phases);
+                        let before = self.run.image(&image.name);
+                        let digest = before.and_then(|row| row.digest.as_deref());
+                        images.build(image, digest, self.supply, &self.sink, self.phases);
                     });
                 }
                 let kernels: Vec<_> = self
@@ -218,6 +279,13 @@ impl Worker<'_> {
         }
     }
 
+    /// Some cell of the image has no result yet.
+    fn is_needed(&self, image: &Image) -> bool {
+        self.plan.kernels.iter().any(|kernel| {
+            image.checks.iter().any(|check| !self.done.contains(&cell_id(kernel, image, check)))
+        })
+    }
+
     /// One kernel from its source to its last cell. Gives back what must be
     /// confirmed.
     fn kernel<'p>(
@@ -227,24 +295,44 @@ impl Worker<'_> {
         bootery: &Bootery<'_>,
         machines: &Slots,
     ) -> Option<Doubtful<'p>> {
+        let left = |image: &Image, check: &Check| !self.done.contains(&cell_id(kernel, image, check));
+        if self.plan.images.iter().all(|image| !image.checks.iter().any(|check| left(image, check))) {
+            return None;
+        }
         let prepared = {
             let _phase = self.phases.enter(Phase::Build);
             bootery.prepare(kernel)
         };
+        let unavailable = |reason: String| {
+            self.sink.tell(Event::KernelUnavailable { kernel: kernel.id.clone(), reason });
+        };
         let prepared = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
-                let reason = error.to_string();
-                self.sink.tell(Event::KernelUnavailable {
-                    kernel: kernel.id.clone(),
-                    reason,
-                });
+                unavailable(error.to_string());
                 return None;
             }
         };
+        // Two kernels must not share a column.
+        if let Some(column) = self.run.kernel(&kernel.id)
+            && !column.package.is_empty()
+            && column.package != *prepared.package()
+        {
+            unavailable(format!(
+                "the run began with {}, and this source now gives {}\nhint: start a new run",
+                package_words(&column.package),
+                package_words(prepared.package())
+            ));
+            return None;
+        }
         let mut disks = Vec::new();
         let mut tasks = Vec::new();
         for (index, image) in self.plan.images.iter().enumerate() {
+            let checks: Vec<&Check> =
+                image.checks.iter().filter(|check| left(image, check)).collect();
+            if checks.is_empty() {
+                continue;
+            }
             // One that cannot be had has been told, and its cells stay not run.
             let Some(disk) = images.wait(&image.name) else {
                 continue;
@@ -281,6 +369,24 @@ struct Doubtful<'a> {
     disks: Vec<Disk>,
     boots: u32,
     tasks: Vec<Task<'a>>,
+}
+
+fn cell_id(kernel: &Kernel, image: &Image, check: &Check) -> CellId {
+    CellId {
+        kernel: kernel.id.clone(),
+        image: image.name.clone(),
+        check: check.name.clone(),
+    }
+}
+
+/// `linux-image-6.1.0-50-cloud-amd64 6.1.170-1`, or the path.
+fn package_words(package: &BTreeMap<String, String>) -> String {
+    ["name", "version", "path"]
+        .iter()
+        .filter_map(|key| package.get(*key))
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// `1 cell`, `2 cells`.
@@ -325,11 +431,11 @@ pub(crate) fn runs_folder(project: &Path, output: Option<&Path>) -> PathBuf {
 }
 
 /// What was selected, as the plan takes it.
-fn selection(arguments: &SelectionArguments) -> Result<plan::Selection, Failure> {
-    Ok(plan::Selection {
+fn selection(arguments: &SelectionArguments, directory: PathBuf) -> plan::Selection {
+    plan::Selection {
         kernels: arguments.kernels.clone(),
         images: arguments.images.clone(),
         checks: arguments.checks.clone(),
-        directory: std::env::current_dir()?,
-    })
+        directory,
+    }
 }

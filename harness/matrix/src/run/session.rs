@@ -31,9 +31,9 @@ pub(crate) struct Task<'a> {
     pub(crate) check: &'a Check,
     /// The serial of its image's disk.
     pub(crate) disk: String,
-    /// Attempts that are kept but not told yet: a time limit or a silence that
-    /// is to be confirmed.
-    pub(crate) untold: Vec<Attempt>,
+    /// What attempts before this came to: a time limit or a silence that is to be
+    /// confirmed.
+    earlier: Vec<Outcome>,
     /// How often the machine room failed under it.
     troubles: u32,
 }
@@ -44,7 +44,7 @@ impl<'a> Task<'a> {
             image,
             check,
             disk,
-            untold: Vec::new(),
+            earlier: Vec::new(),
             troubles: 0,
         }
     }
@@ -89,7 +89,7 @@ impl<'a> Session<'a> {
             prepared,
             disks,
             mode: Mode::Shared,
-            boots: 0,
+            boots: bootery.boots_so_far(kernel),
             next_id: 0,
         }
     }
@@ -165,13 +165,11 @@ impl<'a> Session<'a> {
                         limit,
                     );
                     let attempt = self.judge(&booted, &task, outcome, Some(&result), limit, &[]);
-                    if matches!(attempt.outcome, Outcome::Timeout { .. })
-                        && self.mode == Mode::Shared
-                    {
-                        task.untold.push(attempt);
+                    let unconfirmed = attempt.awaits_confirmation();
+                    task.earlier.push(attempt.outcome.clone());
+                    self.tell(&task, attempt);
+                    if unconfirmed {
                         doubtful.push(task);
-                    } else {
-                        self.tell(task, attempt);
                     }
                     if survivors {
                         // The next cell would not be alone in its machine.
@@ -232,11 +230,11 @@ impl<'a> Session<'a> {
             },
         };
         let attempt = self.judge(booted, &task, outcome, None, limit, console);
-        if matches!(attempt.outcome, Outcome::Lockup { .. }) && self.mode == Mode::Shared {
-            task.untold.push(attempt);
+        let unconfirmed = attempt.awaits_confirmation();
+        task.earlier.push(attempt.outcome.clone());
+        self.tell(&task, attempt);
+        if unconfirmed {
             doubtful.push(task);
-        } else {
-            self.tell(task, attempt);
         }
     }
 
@@ -311,10 +309,9 @@ impl<'a> Session<'a> {
             facts: Some(&booted.facts),
             program_exists: None,
         });
-        let earlier: Vec<Outcome> =
-            task.untold.iter().map(|attempt| attempt.outcome.clone()).collect();
+
         Attempt {
-            verdict: verdict::verdict(&outcome, expected, &earlier),
+            verdict: verdict::verdict(&outcome, expected, &task.earlier),
             outcome,
             expected: expected.to_string(),
             because: because.map(str::to_owned),
@@ -343,14 +340,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn tell(&self, task: Task<'_>, attempt: Attempt) {
-        let cell = self.cell(&task);
-        for attempt in task.untold.into_iter().chain([attempt]) {
-            self.bootery.sink.tell(Event::CellFinished {
-                cell: cell.clone(),
-                attempt: Box::new(attempt),
-            });
-        }
+    fn tell(&self, task: &Task<'_>, attempt: Attempt) {
+        let cell = self.cell(task);
+        self.bootery.sink.tell(Event::CellFinished { cell, attempt: Box::new(attempt) });
     }
 
     fn vm_gone(&self, boot: u32, reason: String) {

@@ -197,3 +197,52 @@ fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
         Outcome::Pass
     );
 }
+
+#[test]
+fn a_killed_run_is_gone_on_with_and_only_what_is_missing_runs() {
+    let project = project_with_a_cell_that_waits();
+    let image = project.root().join("images/debian-12.toml");
+    let text = fs_err::read_to_string(&image).unwrap();
+    project.file("images/debian-12.toml", text.replace("100000", "5"));
+    let mut matrix = project.start(&["run", "--kernels", "6.1"]);
+    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    matrix.kill().unwrap();
+    matrix.wait().unwrap();
+    // As a kill in the middle of a write leaves it.
+    let events = run.join("events.jsonl");
+    let mut torn = fs_err::read(&events).unwrap();
+    torn.extend_from_slice(br#"{"kind":"cell-fin"#);
+    fs_err::write(&events, torn).unwrap();
+
+    let record = project.run(0, &["--resume", run.to_str().unwrap()]);
+    assert_eq!(record.run.id, run.file_name().unwrap().to_str().unwrap());
+    assert_eq!(record.run.interrupted, None);
+    assert!(record.run.finished.is_some());
+    for check in ["first", "waits", "third"] {
+        let cell = cell(&record, "6.1", "debian:12", check);
+        assert_eq!(cell.outcome, Outcome::Pass, "{cell:?}");
+        assert_eq!(cell.attempts.len(), 1, "{check} ran once");
+    }
+    assert_eq!(record.kernels[0].boots_ms.len(), 2);
+
+    // Nothing is left to do: nothing is booted, the same table.
+    let again = project.run(0, &["--resume", run.to_str().unwrap()]);
+    assert_eq!(again.cells, record.cells);
+    assert_eq!(again.kernels[0].boots_ms.len(), 2);
+}
+
+#[test]
+fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
+    let project = project_with_a_cell_that_waits();
+    let mut matrix = project.start(&["run", "--kernels", "6.1"]);
+    let run = wait_for_event(&project, &mut matrix, r#""kind":"run-started""#);
+    matrix.kill().unwrap();
+    matrix.wait().unwrap();
+    let image = project.root().join("images/debian-12.toml");
+    let text = fs_err::read_to_string(&image).unwrap();
+    project.file("images/debian-12.toml", text.replace("100000", "1"));
+    let output = project.matrix(&["run", "--resume", run.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = crate::project::stderr(&output);
+    assert!(text.contains("waits") && text.contains("start a new run"), "{text}");
+}

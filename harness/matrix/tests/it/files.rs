@@ -170,6 +170,50 @@ fn a_kernel_given_as_a_path_boots_with_the_modules_beside_it() {
     }
 }
 
+#[test]
+fn a_machine_without_qemu_runs_one_unpacked_from_the_mirror() {
+    let project = Project::new();
+    project.repository_image("vsyscall.toml");
+    project.file("images/checks.toml", "");
+    let nothing = project.root().join("nothing");
+    fs_err::create_dir_all(&nothing).unwrap();
+    let output = project
+        .command(&["run", "--kernels", "6.1+"])
+        .env("PATH", &nothing)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", crate::project::stderr(&output));
+    let run = report::Run::load(&project.newest_run().unwrap()).unwrap();
+    let version = run.run.qemu.expect("which QEMU is recorded");
+    assert!(version.starts_with("7.2."), "bookworm's QEMU: {version}");
+}
+
+#[test]
+fn what_is_cached_runs_without_a_network_and_what_is_not_says_so() {
+    let project = Project::new();
+    project.repository_image("vsyscall.toml");
+    project.file("images/checks.toml", "");
+    project.run(0, &["--kernels", "6.1+"]);
+    let offline = project
+        .command(&["run", "--kernels", "6.1+", "--offline"])
+        // A proxy that nobody listens at: any request would fail.
+        .envs([("http_proxy", "http://127.0.0.1:9"), ("https_proxy", "http://127.0.0.1:9")])
+        .output()
+        .unwrap();
+    assert_eq!(offline.status.code(), Some(0), "{}", crate::project::stderr(&offline));
+
+    let empty = project.root().join("empty-cache");
+    let output = project
+        .command(&["run", "--kernels", "6.1+", "--offline", "--cache", empty.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "nothing ran, nothing failed");
+    let run = report::Run::load(&project.newest_run().unwrap()).unwrap();
+    let reason = run.kernels[0].reason.clone().unwrap();
+    assert!(reason.contains("offline"), "{reason}");
+    assert!(run.cells.iter().all(|cell| !cell.outcome.is_result()));
+}
+
 fn supply_cache() -> std::path::PathBuf {
     match std::env::var_os("MATRIX_CACHE") {
         Some(root) => root.into(),

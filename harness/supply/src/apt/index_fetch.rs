@@ -69,7 +69,7 @@ impl Apt {
                 url: suite.file(&format!("{folder}/Packages")),
                 source,
             })?;
-            fs_err::write(path, built).map_err(|source| CacheError::io(path, source).into())
+            std::fs::write(path, built).map_err(|source| CacheError::io(path, source).into())
         };
         let mut path = self.cache.build("index", &key, make)?;
         let mut index = load(&path)?;
@@ -174,7 +174,7 @@ impl Apt {
 }
 
 fn load(path: &Path) -> Result<Option<Index>, AptError> {
-    let bytes = fs_err::read(path).map_err(|source| CacheError::io(path, source))?;
+    let bytes = std::fs::read(path).map_err(|source| CacheError::io(path, source))?;
     Ok(Index::load(bytes))
 }
 
@@ -189,7 +189,7 @@ fn unpack(
         url: url.to_owned(),
         source,
     };
-    let file = fs_err::File::open(path).map_err(|source| CacheError::io(path, source))?;
+    let file = std::fs::File::open(path).map_err(|source| CacheError::io(path, source))?;
     let file = io::BufReader::with_capacity(1 << 16, file);
     let reader: Box<dyn Read> = match packing {
         Packing::Xz => {

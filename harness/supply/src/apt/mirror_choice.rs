@@ -20,9 +20,10 @@ impl Apt {
             Archive::DebianSecurity => (&self.mirrors()?.security, true),
         };
         // One that has been asked before and is in the cache needs no other asked.
-        let known = |url: &&String| self.knows_suite(url, &wanted.suite, wanted.allow_expired);
-        let mut order: Vec<&String> = candidates.iter().filter(known).collect();
-        order.extend(candidates.iter().filter(|url| !known(url)));
+        let is_known = |url: &String| self.knows_suite(url, &wanted.suite, wanted.allow_expired);
+        let (mut order, others): (Vec<&String>, Vec<&String>) =
+            candidates.iter().partition(|url| is_known(url));
+        order.extend(others);
         let (mut tried, mut telling) = (Vec::new(), None);
         let mut only = None;
         for url in order {
@@ -39,8 +40,11 @@ impl Apt {
             };
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
-            let line = line.strip_prefix(&format!("{url}: ")).unwrap_or(line);
-            tried.push(format!("  {url}: {line}"));
+            tried.push(if line.starts_with(url.as_str()) {
+                format!("  {line}")
+            } else {
+                format!("  {url}: {line}")
+            });
             if says_more(&error) {
                 telling = telling.or(Some(error));
             } else {

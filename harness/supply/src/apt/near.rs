@@ -7,11 +7,10 @@ const MOST: usize = 4;
 pub(super) fn to_name<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut near: Vec<(usize, &str)> = names
         .filter_map(|other| {
-            let distance = distance(name, other, 2).or_else(|| {
-                other
-                    .starts_with(name)
-                    .then_some(3 + other.len() - name.len())
-            })?;
+            let distance = match distance(name, other, 2) {
+                Some(distance) => distance,
+                None => 3 + other.strip_prefix(name)?.len(),
+            };
             Some((distance, other))
         })
         .collect();
@@ -23,26 +22,28 @@ pub(super) fn to_name<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> V
         .collect()
 }
 
-/// Names that begin as a glob does: the longest beginning that any name has.
+/// Names that begin as a glob does, and best end as it does.
 pub(super) fn to_glob<'a>(glob: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let literal = glob.split(['*', '?', '[']).next().unwrap_or_default();
+    let wild = ['*', '?', '[', ']'];
+    let start = glob.split(wild).next().unwrap_or_default();
+    let end = glob.rsplit(wild).next().unwrap_or_default();
     let common = |name: &str| {
-        literal
+        start
             .bytes()
             .zip(name.bytes())
             .take_while(|(left, right)| left == right)
             .count()
     };
-    let mut near: Vec<(usize, &str)> = names
+    let mut near: Vec<(bool, usize, &str)> = names
         .map(|name| (common(name), name))
-        .filter(|(common, _)| *common >= 3 && *common * 2 >= literal.len())
-        .map(|(common, name)| (literal.len() - common, name))
+        .filter(|(common, _)| *common >= 3 && *common * 2 >= start.len())
+        .map(|(common, name)| (!name.ends_with(end), start.len() - common, name))
         .collect();
     near.sort_unstable();
     near.dedup();
     near.into_iter()
         .take(MOST)
-        .map(|(_, name)| name.to_owned())
+        .map(|(.., name)| name.to_owned())
         .collect()
 }
 
@@ -69,10 +70,11 @@ fn distance(left: &str, right: &str, most: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 5] = [
+    const NAMES: [&str; 6] = [
         "bash",
         "bash-doc",
         "dash",
+        "linux-image-6.1.0-50-amd64-dbg",
         "linux-image-6.1.0-50-cloud-amd64",
         "zsh",
     ];
@@ -90,7 +92,13 @@ mod tests {
     #[test]
     fn globs_meet_what_begins_alike() {
         let near = to_glob("linux-image-6.9*-cloud-amd64", NAMES.into_iter());
-        assert_eq!(near, ["linux-image-6.1.0-50-cloud-amd64"]);
+        assert_eq!(
+            near,
+            [
+                "linux-image-6.1.0-50-cloud-amd64",
+                "linux-image-6.1.0-50-amd64-dbg"
+            ]
+        );
         assert_eq!(to_glob("x*", NAMES.into_iter()), [""; 0]);
     }
 }

@@ -30,7 +30,7 @@ pub struct Release {
     pub by_hash: bool,
     /// The `all` packages are in each architecture's own index.
     pub all_in_each: bool,
-    /// Path below the suite → what the file there must be.
+    /// Path below the suite → what the file there must be; Packages indices only.
     files: BTreeMap<String, IndexFile>,
 }
 
@@ -101,10 +101,14 @@ impl Release {
             ) else {
                 return Err(malformed());
             };
+            // Of 1,500 lines a few are of use here; each is still one that makes sense.
             if sha256.len() != 64 || !sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
                 return Err(malformed());
             }
             let size = size.parse().map_err(|_| malformed())?;
+            if !path.contains("/binary-") || !path.contains("/Packages") {
+                continue;
+            }
             let file = IndexFile {
                 size,
                 sha256: sha256.to_ascii_lowercase(),
@@ -114,7 +118,7 @@ impl Release {
         Ok(release)
     }
 
-    /// What the file at `path` below the suite must be, if it is listed.
+    /// What the Packages index at `path` below the suite must be, if it is listed.
     pub fn file(&self, path: &str) -> Option<&IndexFile> {
         self.files.get(path)
     }

@@ -43,7 +43,8 @@ pub enum CacheError {
 }
 
 impl CacheError {
-    /// From a failed reading or writing of `path`; a full disk is told as such.
+    /// From a failed reading or writing of `path`; a full disk is told as such. The
+    /// error is to come from std, not from fs-err, which names the path as well.
     pub fn io(path: &Path, source: io::Error) -> CacheError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CacheError::Full {
@@ -52,23 +53,9 @@ impl CacheError {
             },
             _ => CacheError::Io {
                 path: path.to_owned(),
-                source: plain(source),
+                source,
             },
         }
-    }
-}
-
-/// The system's own error: fs-err's names the path a second time.
-fn plain(error: io::Error) -> io::Error {
-    match error.get_ref().and_then(|inner| inner.source()) {
-        Some(inner) => match inner
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::raw_os_error)
-        {
-            Some(code) => io::Error::from_raw_os_error(code),
-            None => error,
-        },
-        None => error,
     }
 }
 
@@ -101,16 +88,5 @@ mod tests {
         let error = CacheError::io(Path::new("/proc/nothing/here"), source);
         assert!(matches!(&error, CacheError::Full { mount, .. } if mount == Path::new("/proc")));
         assert!(error.to_string().contains("at /proc\nhint: "), "{error}");
-    }
-
-    #[test]
-    fn a_path_is_named_once() {
-        let path = Path::new("/nowhere/at/all");
-        let error = CacheError::io(path, fs_err::read(path).unwrap_err());
-        assert_eq!(
-            error.to_string().matches("/nowhere/at/all").count(),
-            1,
-            "{error}"
-        );
     }
 }

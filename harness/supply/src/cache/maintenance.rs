@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::Cache;
 use super::error::CacheError;
 use super::seal::{self, Seal};
-use super::{Cache, Key};
 
 /// One thing in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Entry {
     pub path: PathBuf,
     /// Bytes of all its files, as they were when it was made.
     pub bytes: u64,
-    /// When it was made, or last marked by [`Cache::touch`].
+    /// When it was last used, to the hour.
     pub used: SystemTime,
 }
 
@@ -44,7 +44,7 @@ impl Cache {
                     Err(damage) => return Err(CacheError::Damaged { path, damage }),
                 };
                 let seal = seal::path(&path);
-                let used = fs_err::metadata(&seal)
+                let used = std::fs::metadata(&seal)
                     .and_then(|metadata| metadata.modified())
                     .map_err(|source| CacheError::io(&seal, source))?;
                 entries.push(Entry {
@@ -99,22 +99,28 @@ impl Cache {
         }
         Ok(freed)
     }
+}
 
-    /// Marks a thing as used now, for [`Cache::collect`].
-    pub fn touch(&self, kind: &str, key: &Key) -> Result<(), CacheError> {
-        let seal = seal::path(&self.path(kind, &key.hex()));
-        std::fs::File::options()
-            .append(true)
-            .open(&seal)
-            .and_then(|file| file.set_modified(SystemTime::now()))
-            .map_err(|source| CacheError::io(&seal, source))
+/// Marks a thing as used now, for [`Cache::collect`]. Once an hour is enough; and a
+/// cache that cannot be written to is never collected either.
+pub(super) fn mark_used(path: &Path) {
+    let Ok(seal) = std::fs::File::open(seal::path(path)) else {
+        return;
+    };
+    let used = seal.metadata().and_then(|metadata| metadata.modified());
+    let recently = |used: SystemTime| {
+        used.elapsed()
+            .is_ok_and(|unused| unused < Duration::from_secs(3600))
+    };
+    if !used.is_ok_and(recently) {
+        let _ = seal.set_modified(SystemTime::now());
     }
 }
 
 fn names(folder: &Path) -> Result<Vec<String>, CacheError> {
     let failed = |source| CacheError::io(folder, source);
     let mut names = Vec::new();
-    for entry in fs_err::read_dir(folder).map_err(failed)? {
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
         names.push(
             entry
                 .map_err(failed)?

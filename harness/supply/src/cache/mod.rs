@@ -47,9 +47,9 @@ impl Cache {
     /// programs left under staging/.
     pub fn open(root: &Path) -> Result<Cache, CacheError> {
         for folder in [root.to_owned(), root.join("lock"), root.join("staging")] {
-            fs_err::create_dir_all(&folder).map_err(|source| CacheError::io(&folder, source))?;
+            std::fs::create_dir_all(&folder).map_err(|source| CacheError::io(&folder, source))?;
         }
-        let root = fs_err::canonicalize(root).map_err(|source| CacheError::io(root, source))?;
+        let root = std::fs::canonicalize(root).map_err(|source| CacheError::io(root, source))?;
         staging::sweep(&root.join("staging"))?;
         let session = Session::new(root.join("staging"));
         Ok(Cache {
@@ -174,11 +174,11 @@ impl Cache {
         let (made, made_seal) = (staging.path().join("made"), staging.path().join("seal"));
         make(&made)?;
         let seal = Seal::of(&made)?;
-        fs_err::write(&made_seal, seal.to_text())
+        std::fs::write(&made_seal, seal.to_text())
             .map_err(|source| CacheError::io(&made_seal, source))?;
         let path = self.path(kind, name);
         let folder = self.root.join(kind);
-        fs_err::create_dir_all(&folder).map_err(|source| CacheError::io(&folder, source))?;
+        std::fs::create_dir_all(&folder).map_err(|source| CacheError::io(&folder, source))?;
         self.discard(&path)?;
         rename(&made, &path)?;
         rename(&made_seal, &seal::path(&path))?;
@@ -190,7 +190,10 @@ impl Cache {
         // Without a seal it was never finished, and there is nothing to report.
         let seal = Seal::read(&path)?;
         match seal.and_then(|seal| seal.check(&path)) {
-            Ok(()) => Some(path),
+            Ok(()) => {
+                maintenance::mark_used(&path);
+                Some(path)
+            }
             Err(damage) => {
                 let path = path.display();
                 self.progress
@@ -204,10 +207,10 @@ impl Cache {
     /// half removed.
     fn discard(&self, path: &Path) -> Result<(), CacheError> {
         for path in [&seal::path(path), path] {
-            let removed = match fs_err::symlink_metadata(path) {
+            let removed = match std::fs::symlink_metadata(path) {
                 Err(_) => continue,
                 Ok(metadata) if metadata.is_dir() => remove_folder(path),
-                Ok(_) => fs_err::remove_file(path),
+                Ok(_) => std::fs::remove_file(path),
             };
             removed.map_err(|source| CacheError::io(path, source))?;
         }
@@ -219,11 +222,11 @@ impl Cache {
 /// system does.
 fn remove_folder(path: &Path) -> std::io::Result<()> {
     staging::open_up(path);
-    fs_err::remove_dir_all(path)
+    std::fs::remove_dir_all(path)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), CacheError> {
-    fs_err::rename(from, to).map_err(|source| CacheError::io(to, source))
+    std::fs::rename(from, to).map_err(|source| CacheError::io(to, source))
 }
 
 /// Lower-case hexadecimal.

@@ -38,7 +38,7 @@ impl Seal {
     /// Of the file or folder at `path`, which is read through.
     pub(super) fn of(path: &Path) -> Result<Seal, CacheError> {
         let metadata =
-            fs_err::symlink_metadata(path).map_err(|source| CacheError::io(path, source))?;
+            std::fs::symlink_metadata(path).map_err(|source| CacheError::io(path, source))?;
         let mut seal = Seal {
             folder: metadata.is_dir(),
             files: 0,
@@ -126,7 +126,7 @@ impl Seal {
         let failed = |source| CacheError::io(path, source);
         if metadata.is_dir() {
             let mut names = Vec::new();
-            for entry in fs_err::read_dir(path).map_err(failed)? {
+            for entry in std::fs::read_dir(path).map_err(failed)? {
                 names.push(entry.map_err(failed)?.file_name());
             }
             names.sort();
@@ -134,17 +134,17 @@ impl Seal {
                 crc.update(name.as_bytes());
                 crc.update(b"\0");
                 let inner = path.join(&name);
-                let metadata = fs_err::symlink_metadata(&inner)
+                let metadata = std::fs::symlink_metadata(&inner)
                     .map_err(|source| CacheError::io(&inner, source))?;
                 self.add(&inner, &metadata, crc)?;
             }
         } else if metadata.is_symlink() {
-            let target = fs_err::read_link(path).map_err(failed)?;
+            let target = std::fs::read_link(path).map_err(failed)?;
             crc.update(target.as_os_str().as_bytes());
         } else if metadata.is_file() {
             self.files += 1;
             self.bytes += metadata.len();
-            let mut file = fs_err::File::open(path).map_err(failed)?;
+            let mut file = std::fs::File::open(path).map_err(failed)?;
             let mut buffer = vec![0; 1 << 16];
             loop {
                 let read = file.read(&mut buffer).map_err(failed)?;

@@ -54,7 +54,7 @@ impl Open {
             let Some(lock) = Lock::attempt_now(&parent.join(format!("{name}.lock")))? else {
                 continue;
             };
-            match fs_err::create_dir(&folder) {
+            match std::fs::create_dir(&folder) {
                 Ok(()) => {
                     return Ok(Open {
                         folder,
@@ -84,7 +84,7 @@ fn unique() -> u32 {
 
 /// Removes the folders of programs that no longer run.
 pub(super) fn sweep(parent: &Path) -> Result<(), CacheError> {
-    let entries = fs_err::read_dir(parent).map_err(|source| CacheError::io(parent, source))?;
+    let entries = std::fs::read_dir(parent).map_err(|source| CacheError::io(parent, source))?;
     for entry in entries {
         let path = entry
             .map_err(|source| CacheError::io(parent, source))?
@@ -98,7 +98,7 @@ pub(super) fn sweep(parent: &Path) -> Result<(), CacheError> {
         };
         if folder.is_dir() {
             open_up(&folder);
-            match fs_err::remove_dir_all(&folder) {
+            match std::fs::remove_dir_all(&folder) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(CacheError::io(&folder, source)),

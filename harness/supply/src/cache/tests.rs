@@ -24,7 +24,7 @@ fn cache() -> (tempfile::TempDir, Cache) {
 }
 
 fn write(text: &str) -> impl FnOnce(&Path) -> Result<(), CacheError> + '_ {
-    move |path| fs_err::write(path, text).map_err(|source| CacheError::io(path, source))
+    move |path| std::fs::write(path, text).map_err(|source| CacheError::io(path, source))
 }
 
 fn never(_: &Path) -> Result<(), CacheError> {
@@ -39,7 +39,7 @@ fn a_thing_is_made_once() {
     let path = cache.build("thing", &key, write("content")).unwrap();
     assert_eq!(cache.build("thing", &key, never).unwrap(), path);
     assert_eq!(cache.get("thing", &key), Some(path.clone()));
-    assert_eq!(fs_err::read_to_string(path).unwrap(), "content");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "content");
     assert_eq!(cache.get("other", &key), None);
 }
 
@@ -48,8 +48,8 @@ fn a_failure_keeps_nothing() {
     let (folder, cache) = cache();
     let key = Key::new("test-v1");
     let failed = cache.build("thing", &key, |path| {
-        fs_err::create_dir(path).unwrap();
-        fs_err::write(path.join("half"), "half").unwrap();
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join("half"), "half").unwrap();
         Err(CacheError::io(path, std::io::ErrorKind::StorageFull.into()))
     });
     assert!(matches!(failed, Err(CacheError::Full { .. })));
@@ -76,10 +76,10 @@ fn damage_is_noticed_told_and_mended() {
     let key = Key::new("test-v1");
     let path = cache.build("thing", &key, write("content")).unwrap();
     for damaged in ["conten", "c0ntent", ""] {
-        fs_err::write(&path, damaged).unwrap();
+        std::fs::write(&path, damaged).unwrap();
         assert_eq!(cache.get("thing", &key), None, "{damaged}");
         cache.build("thing", &key, write("content")).unwrap();
-        assert_eq!(fs_err::read_to_string(&path).unwrap(), "content");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "content");
     }
     assert!(
         notes
@@ -89,7 +89,7 @@ fn damage_is_noticed_told_and_mended() {
             .iter()
             .all(|note| note.contains("damaged"))
     );
-    fs_err::remove_file(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
     assert_eq!(cache.get("thing", &key), None);
     cache.build("thing", &key, write("content")).unwrap();
 }
@@ -99,11 +99,11 @@ fn what_lacks_a_seal_was_never_finished() {
     let (folder, cache) = cache();
     let key = Key::new("test-v1");
     let path = folder.path().join("thing").join(key.hex());
-    fs_err::create_dir_all(&path).unwrap();
-    fs_err::write(path.join("half"), "half").unwrap();
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("half"), "half").unwrap();
     assert_eq!(cache.get("thing", &key), None);
     let built = cache.build("thing", &key, write("whole")).unwrap();
-    assert_eq!(fs_err::read_to_string(built).unwrap(), "whole");
+    assert_eq!(std::fs::read_to_string(built).unwrap(), "whole");
 }
 
 #[test]
@@ -111,8 +111,8 @@ fn verify_reads_folders_and_removes_what_is_damaged() {
     let (_folder, cache) = cache();
     let key = Key::new("test-v1");
     let make = |path: &Path| {
-        fs_err::create_dir_all(path.join("a")).unwrap();
-        fs_err::write(path.join("a/b"), "12345").unwrap();
+        std::fs::create_dir_all(path.join("a")).unwrap();
+        std::fs::write(path.join("a/b"), "12345").unwrap();
         std::os::unix::fs::symlink("b", path.join("a/c")).unwrap();
         Ok::<(), CacheError>(())
     };
@@ -120,7 +120,7 @@ fn verify_reads_folders_and_removes_what_is_damaged() {
     let entry = cache.entries().unwrap().remove(0);
     assert_eq!((entry.kind.as_str(), entry.bytes), ("thing", 5));
     cache.verify(&entry).unwrap();
-    fs_err::write(path.join("a/b"), "12346").unwrap();
+    std::fs::write(path.join("a/b"), "12346").unwrap();
     assert!(matches!(
         cache.verify(&entry),
         Err(CacheError::Damaged { .. })
@@ -143,7 +143,7 @@ fn threads_that_want_one_key_share_one_build() {
                     std::thread::sleep(std::time::Duration::from_millis(50));
                     write("content")(path)
                 });
-                assert_eq!(fs_err::read_to_string(path.unwrap()).unwrap(), "content");
+                assert_eq!(std::fs::read_to_string(path.unwrap()).unwrap(), "content");
             });
         }
     });
@@ -154,12 +154,12 @@ fn threads_that_want_one_key_share_one_build() {
 fn what_dead_programs_left_is_swept_and_the_living_are_not() {
     let (folder, living) = cache();
     let held = living.staging().unwrap();
-    fs_err::write(held.path().join("mine"), "").unwrap();
+    std::fs::write(held.path().join("mine"), "").unwrap();
     let dead = folder.path().join("staging/4242-0");
-    fs_err::create_dir_all(dead.join("x")).unwrap();
-    fs_err::write(dead.with_extension("lock"), "").unwrap();
+    std::fs::create_dir_all(dead.join("x")).unwrap();
+    std::fs::write(dead.with_extension("lock"), "").unwrap();
     let orphan = folder.path().join("staging/4243-0");
-    fs_err::create_dir_all(&orphan).unwrap();
+    std::fs::create_dir_all(&orphan).unwrap();
     Cache::open(folder.path()).unwrap();
     assert!(!dead.exists() && !dead.with_extension("lock").exists());
     assert!(!orphan.exists());
@@ -178,6 +178,19 @@ fn only_what_is_old_is_collected() {
     let hour = std::time::Duration::from_secs(3600);
     file.set_modified(std::time::SystemTime::now() - 2 * hour)
         .unwrap();
+    let entries = cache.entries().unwrap();
+    assert_eq!(
+        entries
+            .iter()
+            .filter(|entry| entry.used.elapsed().unwrap() > hour)
+            .count(),
+        1
+    );
+    // Use makes it new.
+    assert!(cache.get("thing", &old).is_some());
+    assert_eq!(cache.collect(hour).unwrap(), 0);
+    file.set_modified(std::time::SystemTime::now() - 2 * hour)
+        .unwrap();
     assert_eq!(cache.collect(hour).unwrap(), 4);
     assert_eq!(cache.get("thing", &old), None);
     assert!(cache.get("thing", &new).is_some());
@@ -189,7 +202,7 @@ fn what_changes_under_one_name_is_replaced() {
     let key = Key::new("suite");
     cache.replace("suite", &key, write("old")).unwrap();
     let path = cache.replace("suite", &key, write("new")).unwrap();
-    assert_eq!(fs_err::read_to_string(path).unwrap(), "new");
+    assert_eq!(std::fs::read_to_string(path).unwrap(), "new");
     cache.forget("suite", &key).unwrap();
     assert_eq!(cache.get("suite", &key), None);
 }

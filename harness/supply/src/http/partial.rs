@@ -13,7 +13,7 @@ use crate::cache::{CacheError, hex};
 pub(super) struct Partial<'a> {
     want: &'a Want<'a>,
     path: PathBuf,
-    file: fs_err::File,
+    file: std::fs::File,
     hasher: Sha256,
     len: u64,
     resumed: bool,
@@ -24,7 +24,7 @@ pub(super) struct Partial<'a> {
 
 impl<'a> Partial<'a> {
     pub(super) fn create(path: &Path, want: &'a Want<'a>) -> Result<Partial<'a>, HttpError> {
-        let file = fs_err::File::create(path).map_err(|source| CacheError::io(path, source))?;
+        let file = std::fs::File::create(path).map_err(|source| CacheError::io(path, source))?;
         Ok(Partial {
             want,
             path: path.to_owned(),

@@ -117,6 +117,20 @@ impl Keyring {
             .collect())
     }
 
+    /// Fingerprints of the keys in use of which neither the primary key nor a subkey
+    /// can sign.
+    #[cfg(test)]
+    pub(super) fn unfit(&self) -> Result<Vec<String>, OpenPgpError> {
+        let in_use = self
+            .certificates()?
+            .iter()
+            .filter(|certificate| !certificate.removed);
+        Ok(in_use
+            .filter(|certificate| !Signer::all(certificate).iter().any(Signer::is_fit))
+            .map(|certificate| certificate.key.fingerprint().to_string())
+            .collect())
+    }
+
     /// Fingerprints of the primary keys.
     pub fn fingerprints(&self) -> Result<Vec<String>, OpenPgpError> {
         let certificates = self.certificates()?.iter();

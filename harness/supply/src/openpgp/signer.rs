@@ -127,6 +127,15 @@ impl<'a> Signer<'a> {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn is_fit(&self) -> bool {
+        let subkey = match self.subkey {
+            Some(subkey) => self.subkey_life(subkey).is_some(),
+            None => self.primary_may_sign(),
+        };
+        subkey && self.primary_life().is_some()
+    }
+
     /// The primary key's signatures over itself and its names that verify, newest
     /// first.
     fn self_signatures(&self) -> Vec<&'a Signature> {

@@ -2,7 +2,7 @@
 
 use flate2::Crc;
 
-use super::{ESSENTIAL, FIELDS, Field, MAGIC, PROVIDE};
+use super::{ESSENTIAL, FIELDS, Field, MAGIC, PROVIDE, USUAL, usual_filename};
 use crate::apt::deb822::{self, Stanza};
 use crate::apt::dependency;
 use crate::apt::package::Priority;
@@ -51,8 +51,14 @@ pub(in crate::apt) fn build(packages: &str) -> Result<Vec<u8>, MalformedIndex> {
         rows.extend(package.sha256);
         rows.push(package.priority.to_byte());
         rows.push(if package.essential { ESSENTIAL } else { 0 });
-        for field in package.fields {
-            push_line(&mut text, field);
+        for (number, field) in package.fields.into_iter().enumerate() {
+            match package.usual_pool() {
+                Some(pool) if number == Field::Filename as usize => {
+                    text.push(USUAL);
+                    push_line(&mut text, pool);
+                }
+                _ => push_line(&mut text, field),
+            }
         }
         let field = package.fields[Field::Provides as usize];
         for entry in dependency::parse_provides(field).map_err(|_| package.unusable("Provides"))? {
@@ -160,6 +166,18 @@ fn parse(stanza: Stanza<'_>) -> Result<Parsed<'_>, MalformedIndex> {
 impl<'a> Parsed<'a> {
     fn name(&self) -> &'a str {
         self.fields[Field::Package as usize]
+    }
+
+    /// The pool below which its file is where it usually is.
+    fn usual_pool(&self) -> Option<&'a str> {
+        let field = |field: Field| self.fields[field as usize];
+        let source = match field(Field::Source) {
+            "" => self.name(),
+            source => source,
+        };
+        let [version, architecture] = [field(Field::Version), field(Field::Architecture)];
+        let usual = usual_filename("", source, self.name(), version, architecture);
+        field(Field::Filename).strip_suffix(&usual)
     }
 
     fn unusable(&self, field: &'static str) -> MalformedIndex {

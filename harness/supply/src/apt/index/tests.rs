@@ -8,6 +8,12 @@ fn index() -> Index {
     Index::load(build(PACKAGES).unwrap()).unwrap()
 }
 
+impl Index {
+    fn text_of_filename(&self, row: usize) -> &str {
+        self.lines(row).nth(Field::Filename as usize).unwrap()
+    }
+}
+
 fn package(index: &Index, row: usize) -> Package {
     index.package(row, "http://mirror.example/debian", "bookworm")
 }
@@ -65,6 +71,34 @@ fn every_stanza_is_found_by_its_name_and_no_other() {
     for name in ["", "a", "bas", "bash2", "zzz"] {
         assert!(index.rows_of(name).is_empty(), "{name}");
     }
+}
+
+#[test]
+fn filenames_are_as_the_archive_says_usual_or_not() {
+    let index = index();
+    let usual = (0..index.len())
+        .filter(|row| index.text_of_filename(*row).starts_with(USUAL))
+        .count();
+    assert_eq!(usual, index.len());
+    for stanza in PACKAGES.split("\n\n") {
+        let field = |name: &str| {
+            stanza
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap()
+        };
+        let rows = index.rows_of(field("Package: "));
+        let found = rows
+            .map(|row| package(&index, row).filename)
+            .collect::<Vec<_>>();
+        assert!(found.contains(&field("Filename: ").to_owned()), "{found:?}");
+    }
+    let text = format!(
+        "Package: a\nVersion: 1:2\nArchitecture: all\nFilename: ./a_1%3a2_all.deb\nSize: 1\nSHA256: {}\n",
+        "0".repeat(64)
+    );
+    let index = Index::load(build(&text).unwrap()).unwrap();
+    assert_eq!(package(&index, 0).filename, "./a_1%3a2_all.deb");
 }
 
 #[test]

@@ -1,0 +1,10 @@
+//! The crate held against archives made in the test, served by a mirror on the
+//! loopback that does what it should not.
+
+mod archive;
+mod broken_archives;
+mod openpgp;
+mod server;
+mod signer;
+mod transfers;
+mod working_archives;
