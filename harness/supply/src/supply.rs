@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::apt::{Apt, AptError, Package, Universe};
 use crate::cache::{Cache, CacheError};
 use crate::http::{Http, HttpOptions};
@@ -79,15 +77,12 @@ pub struct Supply {
     qemu: Option<PathBuf>,
 }
 
-/// What a source came to, while its suites are what they were.
-#[derive(Debug, Serialize, Deserialize)]
-struct Resolved {
-    packages: Vec<Packaged>,
-}
-
 impl std::fmt::Debug for Supply {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Supply").field("cache", &self.cache.root()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Supply")
+            .field("cache", &self.cache.root())
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,7 +172,7 @@ impl Supply {
                 }
                 let resolved = self.resolve(source, Choice::Kernel)?;
                 kernel::packaged(&resolved, &self.cache, || {
-                    Ok(self.fetch(source, Choice::Kernel, &resolved)?)
+                    Ok(self.fetch(source, Choice::Kernel)?)
                 })
             }
             plan::KernelSource::Path { kernel, modules } => {
@@ -224,7 +219,7 @@ impl Supply {
             plan::ImageSource::Apt(source) => {
                 let resolved = self.resolve(source, Choice::Root)?;
                 maker.packages(&resolved, apt_source(source), || {
-                    Ok(self.fetch(source, Choice::Root, &resolved)?)
+                    Ok(self.fetch(source, Choice::Root)?)
                 })
             }
             plan::ImageSource::Directory(folder) => maker.directory(folder),
@@ -244,13 +239,6 @@ enum Choice {
 }
 
 impl Choice {
-    fn word(self) -> &'static str {
-        match self {
-            Self::Kernel => "kernel",
-            Self::Root => "root",
-        }
-    }
-
     fn of<'universe>(
         self,
         source: &plan::AptSource,
@@ -264,8 +252,7 @@ impl Choice {
 }
 
 impl Supply {
-    /// The packages a source comes to now. While its suites are unchanged this is
-    /// looked up, and no index is read.
+    /// The packages a source comes to now.
     fn resolve(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<Packaged>, AptError> {
         let universe = self.apt.open(source)?;
         Ok(choice
@@ -276,12 +263,7 @@ impl Supply {
     }
 
     /// The .debs of what [`Supply::resolve`] gave, in its order.
-    fn fetch(
-        &self,
-        source: &plan::AptSource,
-        choice: Choice,
-        resolved: &[Packaged],
-    ) -> Result<Vec<PathBuf>, AptError> {
+    fn fetch(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<PathBuf>, AptError> {
         let universe = self.apt.open(source)?;
         self.apt.fetch_all(&choice.of(source, &universe)?)
     }

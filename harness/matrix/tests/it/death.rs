@@ -244,5 +244,8 @@ fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
     let output = project.matrix(&["run", "--resume", run.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let text = crate::project::stderr(&output);
-    assert!(text.contains("waits") && text.contains("start a new run"), "{text}");
+    assert!(
+        text.contains("waits") && text.contains("start a new run"),
+        "{text}"
+    );
 }

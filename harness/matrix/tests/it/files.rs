@@ -182,7 +182,12 @@ fn a_machine_without_qemu_runs_one_unpacked_from_the_mirror() {
         .env("PATH", &nothing)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", crate::project::stderr(&output));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        crate::project::stderr(&output)
+    );
     let run = report::Run::load(&project.newest_run().unwrap()).unwrap();
     let version = run.run.qemu.expect("which QEMU is recorded");
     assert!(version.starts_with("7.2."), "bookworm's QEMU: {version}");
@@ -197,14 +202,29 @@ fn what_is_cached_runs_without_a_network_and_what_is_not_says_so() {
     let offline = project
         .command(&["run", "--kernels", "6.1+", "--offline"])
         // A proxy that nobody listens at: any request would fail.
-        .envs([("http_proxy", "http://127.0.0.1:9"), ("https_proxy", "http://127.0.0.1:9")])
+        .envs([
+            ("http_proxy", "http://127.0.0.1:9"),
+            ("https_proxy", "http://127.0.0.1:9"),
+        ])
         .output()
         .unwrap();
-    assert_eq!(offline.status.code(), Some(0), "{}", crate::project::stderr(&offline));
+    assert_eq!(
+        offline.status.code(),
+        Some(0),
+        "{}",
+        crate::project::stderr(&offline)
+    );
 
     let empty = project.root().join("empty-cache");
     let output = project
-        .command(&["run", "--kernels", "6.1+", "--offline", "--cache", empty.to_str().unwrap()])
+        .command(&[
+            "run",
+            "--kernels",
+            "6.1+",
+            "--offline",
+            "--cache",
+            empty.to_str().unwrap(),
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "nothing ran, nothing failed");
