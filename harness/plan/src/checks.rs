@@ -118,7 +118,7 @@ fn expression(text: &str) -> Result<String, Refusal> {
 
 /// Milliseconds.
 fn duration(text: &str) -> Result<u64, Refusal> {
-    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
     let parsed = units.iter().find_map(|(unit, factor)| {
         let number = text.strip_suffix(unit)?.trim_end();
         number.parse::<u64>().ok()?.checked_mul(*factor)
@@ -128,7 +128,7 @@ fn duration(text: &str) -> Result<u64, Refusal> {
             .hint("leave `timeout` out for the run's own limit")),
         Some(milliseconds) => Ok(milliseconds),
         None => Err(Refusal::new(format!("`{text}` is not a duration"))
-            .hint("a whole number with its unit: 500ms, 30s, 2m")),
+            .hint("a whole number with its unit: 500ms, 30s, 2m, 1h")),
     }
 }
 
