@@ -142,13 +142,14 @@ mod tests {
         assert_eq!(milliseconds("30s"), Ok(30_000));
         assert_eq!(milliseconds("500ms"), Ok(500));
         assert_eq!(milliseconds("2 m"), Ok(120_000));
+        assert_eq!(milliseconds("1h"), Ok(3_600_000));
         for text in [
             "",
             "30",
             "s",
             "0s",
             "-1s",
-            "1h",
+            "1d",
             "1.5s",
             "99999999999999999999s",
         ] {

@@ -392,9 +392,8 @@ impl Worker<'_> {
                 serial: serial.clone(),
             });
             tasks.extend(
-                image
-                    .checks
-                    .iter()
+                checks
+                    .into_iter()
                     .map(|check| Task::new(image, check, serial.clone())),
             );
         }

@@ -85,7 +85,7 @@ name = "exit"
 command = ["sh", "-c", "exit 3"]
 [[check]]
 name = "exit-139"
-command = ["sh", "-c", "exit-139"]
+command = ["sh", "-c", "exit 139"]
 [[check]]
 name = "signal"
 command = ["bash", "-c", "kill -SEGV $$"]
@@ -198,7 +198,7 @@ name = "before"
 command = ["true"]
 [[check]]
 name = "eats-all-memory"
-command = ["perl", "-e", "my @all; push @all, 'x' x 1000000 while 1"]
+command = ["perl", "-e", "my (@all, $n); push @all, 'x' x (1000000 + $n++) while 1"]
 [[check]]
 name = "later"
 command = ["true"]
