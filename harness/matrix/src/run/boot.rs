@@ -157,7 +157,7 @@ impl<'a> Bootery<'a> {
             .with("kernel", &files.digest)
             .with("modules", BOOT_MODULES.join(" "));
         let initramfs = cache.build("initramfs", &key, |staging| {
-            let plan = qemu_runner::select_modules(files.modules.as_deref(), &BOOT_MODULES)?;
+            let plan = qemu_runner::select_modules(files.modules.as_deref(), BOOT_MODULES)?;
             // The guest falls back where overlay or the random number generator
             // are missing; without a channel or disks there is nothing to run.
             let missing: Vec<String> = plan

@@ -110,7 +110,7 @@ impl Project {
         let mut monitor = std::os::unix::net::UnixStream::connect(path).unwrap();
         monitor.write_all(b"nmi\n").unwrap();
         // The monitor acts on what it has read; it reads until this end closes.
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        sleep(Duration::from_millis(300));
     }
 
     /// Waits until this text is in the newest run's events; its folder.
