@@ -63,8 +63,16 @@ fn say(line: &str) {
 /// The most memory this process had, MiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
 }
 
 fn size(path: &Path) -> u64 {
@@ -72,13 +80,20 @@ fn size(path: &Path) -> u64 {
     if !metadata.is_dir() {
         return metadata.len();
     }
-    std::fs::read_dir(path).unwrap().map(|entry| size(&entry.unwrap().path())).sum()
+    std::fs::read_dir(path)
+        .unwrap()
+        .map(|entry| size(&entry.unwrap().path()))
+        .sum()
 }
 
 fn measured<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     let result = work();
-    say(&format!("{what}: {:.2} s, peak {} MiB", start.elapsed().as_secs_f64(), peak()));
+    say(&format!(
+        "{what}: {:.2} s, peak {} MiB",
+        start.elapsed().as_secs_f64(),
+        peak()
+    ));
     result
 }
 
@@ -88,12 +103,22 @@ fn tools_come_from_debian_and_start() {
     let place = place();
     let supply = supply(&place.root);
     for (name, tool) in [
-        ("qemu", measured("qemu", || supply.tools().debian_qemu()).unwrap()),
-        ("mksquashfs", measured("mksquashfs", || supply.tools().debian_mksquashfs()).unwrap()),
+        (
+            "qemu",
+            measured("qemu", || supply.tools().debian_qemu()).unwrap(),
+        ),
+        (
+            "mksquashfs",
+            measured("mksquashfs", || supply.tools().debian_mksquashfs()).unwrap(),
+        ),
     ] {
         say(&format!("{name} {} from {}", tool.version, tool.origin));
         let folder = tool.program.parent().unwrap().parent().unwrap();
-        say(&format!("  {} MB unpacked in {}", size(folder) / 1_000_000, folder.display()));
+        say(&format!(
+            "  {} MB unpacked in {}",
+            size(folder) / 1_000_000,
+            folder.display()
+        ));
     }
     let again = measured("qemu again", || supply.tools().debian_qemu()).unwrap();
     let machines = again.command().args(["-machine", "help"]).output().unwrap();
@@ -145,9 +170,16 @@ fn roots_of_every_suite() {
         let packages = ["apt", "bash", "coreutils", "dpkg", "libc-bin", "perl-base"];
         let sources = [ImageSource::Apt(source(suite, architecture, &packages))];
         let programs = BTreeMap::new();
-        let disk = measured(&format!("{suite} {architecture}"), || supply.image(&sources, &programs)).unwrap();
+        let disk = measured(&format!("{suite} {architecture}"), || {
+            supply.image(&sources, &programs)
+        })
+        .unwrap();
         let again = measured("  again", || supply.image(&sources, &programs)).unwrap();
         assert_eq!(disk, again);
-        say(&format!("  {} MB {}", size(&disk.path) / 1_000_000, disk.path.display()));
+        say(&format!(
+            "  {} MB {}",
+            size(&disk.path) / 1_000_000,
+            disk.path.display()
+        ));
     }
 }
