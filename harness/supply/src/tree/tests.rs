@@ -1,12 +1,13 @@
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use tar::{Builder, EntryType, Header};
 
 use super::*;
 
 /// A file capability as the kernel stores it, with a newline among its bytes.
-const CAPABILITY: &[u8] = b"\x01\x00\x00\x02\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+const CAPABILITY: &[u8] =
+    b"\x01\x00\x00\x02\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
 
 fn spool() -> Arc<Spool> {
     Spool::new(&std::env::temp_dir()).unwrap()
@@ -34,11 +35,23 @@ fn raw(builder: &mut Builder<Vec<u8>>, name: &[u8], link: &[u8], mut header: Hea
 }
 
 fn file(builder: &mut Builder<Vec<u8>>, name: &str, data: &[u8]) {
-    raw(builder, name.as_bytes(), b"", header(EntryType::Regular, 0o644, data.len() as u64), data);
+    raw(
+        builder,
+        name.as_bytes(),
+        b"",
+        header(EntryType::Regular, 0o644, data.len() as u64),
+        data,
+    );
 }
 
 fn link(builder: &mut Builder<Vec<u8>>, kind: EntryType, name: &str, target: &str) {
-    raw(builder, name.as_bytes(), target.as_bytes(), header(kind, 0o777, 0), b"");
+    raw(
+        builder,
+        name.as_bytes(),
+        target.as_bytes(),
+        header(kind, 0o777, 0),
+        b"",
+    );
 }
 
 fn finish(builder: Builder<Vec<u8>>) -> Vec<u8> {
@@ -52,7 +65,11 @@ fn read(bytes: &[u8]) -> Result<Tree, TarError> {
 }
 
 fn bytes(tree: &Tree, path: &str) -> Vec<u8> {
-    match &tree.get(path.as_bytes()).unwrap_or_else(|| panic!("{path} is there")).kind {
+    match &tree
+        .get(path.as_bytes())
+        .unwrap_or_else(|| panic!("{path} is there"))
+        .kind
+    {
         Kind::File(content) => content.to_vec().unwrap(),
         other => panic!("{path}: {other:?}"),
     }
@@ -70,7 +87,10 @@ fn everything() -> Vec<u8> {
     let mut set = header(EntryType::Regular, 0o4755, 4);
     set.set_uid(0);
     builder
-        .append_pax_extensions([("SCHILY.xattr.user.note", &b"plain"[..]), ("mtime", b"1700000000.75")])
+        .append_pax_extensions([
+            ("SCHILY.xattr.user.note", &b"plain"[..]),
+            ("mtime", b"1700000000.75"),
+        ])
         .unwrap();
     raw(&mut builder, b"./bin/su", b"", set, b"\x7fELF");
     link(&mut builder, EntryType::Link, "./bin/su-too", "./bin/su");
@@ -83,12 +103,34 @@ fn everything() -> Vec<u8> {
     disk.set_device_major(259).unwrap();
     disk.set_device_minor(1_048_575).unwrap();
     raw(&mut builder, b"./dev/disk", b"", disk, b"");
-    raw(&mut builder, b"./run/pipe", b"", header(EntryType::Fifo, 0o600, 0), b"");
-    raw(&mut builder, b"./tmp/", b"", header(EntryType::Directory, 0o1777, 0), b"");
-    raw(&mut builder, b"./\xff\xfe", b"", header(EntryType::Regular, 0o644, 1), b"x");
+    raw(
+        &mut builder,
+        b"./run/pipe",
+        b"",
+        header(EntryType::Fifo, 0o600, 0),
+        b"",
+    );
+    raw(
+        &mut builder,
+        b"./tmp/",
+        b"",
+        header(EntryType::Directory, 0o1777, 0),
+        b"",
+    );
+    raw(
+        &mut builder,
+        b"./\xff\xfe",
+        b"",
+        header(EntryType::Regular, 0o644, 1),
+        b"x",
+    );
     let long = format!("./{}/{}", "d".repeat(120), "n".repeat(200));
     builder
-        .append_data(&mut header(EntryType::Regular, 0o600, 3), &long, &b"far"[..])
+        .append_data(
+            &mut header(EntryType::Regular, 0o600, 3),
+            &long,
+            &b"far"[..],
+        )
         .unwrap();
     finish(builder)
 }
@@ -108,14 +150,23 @@ fn a_tar_becomes_a_tree_and_a_tar_again() {
         let number = |path: &[u8]| tree.lookup(path).unwrap().number;
         assert_eq!(number(b"bin/su"), number(b"bin/su-too"));
         assert_eq!(bytes(tree, "bin/su-too"), b"\x7fELF");
-        assert!(matches!(&tree.get(b"bin/sh").unwrap().kind, Kind::Symlink(target) if target == b"dash"));
+        assert!(
+            matches!(&tree.get(b"bin/sh").unwrap().kind, Kind::Symlink(target) if target == b"dash")
+        );
         let device = |major, minor| Device { major, minor };
-        assert!(matches!(tree.get(b"dev/null").unwrap().kind, Kind::CharacterDevice(is) if is == device(1, 3)));
-        assert!(matches!(tree.get(b"dev/disk").unwrap().kind, Kind::BlockDevice(is) if is == device(259, 1_048_575)));
+        assert!(
+            matches!(tree.get(b"dev/null").unwrap().kind, Kind::CharacterDevice(is) if is == device(1, 3))
+        );
+        assert!(
+            matches!(tree.get(b"dev/disk").unwrap().kind, Kind::BlockDevice(is) if is == device(259, 1_048_575))
+        );
         assert!(matches!(tree.get(b"run/pipe").unwrap().kind, Kind::Fifo));
         assert_eq!(tree.get(b"tmp").unwrap().metadata.mode, 0o1777);
         assert!(tree.get(b"\xff\xfe").is_some());
-        assert_eq!(bytes(tree, &format!("{}/{}", "d".repeat(120), "n".repeat(200))), b"far");
+        assert_eq!(
+            bytes(tree, &format!("{}/{}", "d".repeat(120), "n".repeat(200))),
+            b"far"
+        );
         // The parents no member told of.
         assert_eq!(tree.get(b"dev").unwrap().metadata.mode, 0o755);
     }
@@ -126,14 +177,19 @@ fn a_tar_becomes_a_tree_and_a_tar_again() {
 fn binary_attributes_survive() {
     let mut tree = Tree::new();
     let mut ping = Inode::file(0o755, "ping");
-    ping.metadata.xattrs.insert(b"security.capability".to_vec(), CAPABILITY.to_vec());
+    ping.metadata
+        .xattrs
+        .insert(b"security.capability".to_vec(), CAPABILITY.to_vec());
     ping.metadata.mtime = -5;
     tree.insert(b"usr/bin/ping", ping).unwrap();
     let mut tar = Vec::new();
     write_tar(&tree, &mut tar).unwrap();
     let again = read(&tar).unwrap();
     let metadata = &again.get(b"usr/bin/ping").unwrap().metadata;
-    assert_eq!(metadata.xattrs[&b"security.capability".to_vec()], CAPABILITY);
+    assert_eq!(
+        metadata.xattrs[&b"security.capability".to_vec()],
+        CAPABILITY
+    );
     assert_eq!(metadata.mtime, -5);
 }
 
@@ -150,7 +206,10 @@ fn every_compression_is_told_by_its_first_bytes() {
         assert_eq!(digest(&read(&packed).unwrap()).unwrap(), expected);
         let cut = read(&packed[..packed.len() - 20]).unwrap_err();
         assert!(
-            matches!(cut, TarError::Read(_) | TarError::Truncated { .. } | TarError::NoEnd { .. }),
+            matches!(
+                cut,
+                TarError::Read(_) | TarError::Truncated { .. } | TarError::NoEnd { .. }
+            ),
             "{cut}"
         );
     }
@@ -177,7 +236,9 @@ fn paths_that_climb_out_are_refused() {
         assert!(
             matches!(
                 error,
-                TarError::Tree(TreeError::Path(PathError::Climbs { .. } | PathError::Absolute { .. }))
+                TarError::Tree(TreeError::Path(
+                    PathError::Climbs { .. } | PathError::Absolute { .. }
+                ))
             ),
             "{name}: {error}"
         );
@@ -205,13 +266,25 @@ fn links_on_the_way_are_followed_inside_the_tree() {
     link(&mut builder, EntryType::Symlink, "b", "a");
     file(&mut builder, "a/x", b"x");
     let error = read(&finish(builder)).unwrap_err();
-    assert!(matches!(error, TarError::Tree(TreeError::Path(PathError::LinkLoop { .. }))), "{error}");
+    assert!(
+        matches!(
+            error,
+            TarError::Tree(TreeError::Path(PathError::LinkLoop { .. }))
+        ),
+        "{error}"
+    );
 
     let mut builder = Builder::new(Vec::new());
     file(&mut builder, "a", b"x");
     file(&mut builder, "a/x", b"x");
     let error = read(&finish(builder)).unwrap_err();
-    assert!(matches!(error, TarError::Tree(TreeError::Path(PathError::NotADirectory { .. }))), "{error}");
+    assert!(
+        matches!(
+            error,
+            TarError::Tree(TreeError::Path(PathError::NotADirectory { .. }))
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -222,15 +295,29 @@ fn a_later_entry_takes_the_place_of_an_earlier_one() {
     file(&mut builder, "a/b/c", b"new");
     file(&mut builder, "a-b", b"beside");
     // A directory over a directory changes what it carries only.
-    raw(&mut builder, b"a/", b"", header(EntryType::Directory, 0o700, 0), b"");
+    raw(
+        &mut builder,
+        b"a/",
+        b"",
+        header(EntryType::Directory, 0o700, 0),
+        b"",
+    );
     let tree = read(&finish(builder)).unwrap();
     assert_eq!(bytes(&tree, "a/b/c"), b"new");
-    assert_eq!(bytes(&tree, "keep"), b"old", "the other name keeps the old file");
+    assert_eq!(
+        bytes(&tree, "keep"),
+        b"old",
+        "the other name keeps the old file"
+    );
     assert_eq!(tree.get(b"a").unwrap().metadata.mode, 0o700);
 
     let mut tree = tree;
     tree.insert(b"a", Inode::file(0o644, "file")).unwrap();
-    assert_eq!(paths(&tree), ["", "a", "a-b", "keep"], "all below is gone, its neighbour is not");
+    assert_eq!(
+        paths(&tree),
+        ["", "a", "a-b", "keep"],
+        "all below is gone, its neighbour is not"
+    );
     assert_eq!(tree.size(), 4 + 6 + 3);
 }
 
@@ -240,13 +327,21 @@ fn a_package_leaves_a_link_to_a_directory_alone() {
     tree.insert(b"usr/bin", Inode::directory(0o755)).unwrap();
     tree.insert(b"bin", Inode::symlink("usr/bin")).unwrap();
     tree.insert(b"dangling", Inode::symlink("nowhere")).unwrap();
-    tree.insert_keeping_links(b"./bin/", Inode::directory(0o700)).unwrap();
-    tree.insert_keeping_links(b"./dangling/", Inode::directory(0o700)).unwrap();
+    tree.insert_keeping_links(b"./bin/", Inode::directory(0o700))
+        .unwrap();
+    tree.insert_keeping_links(b"./dangling/", Inode::directory(0o700))
+        .unwrap();
     assert!(matches!(tree.get(b"bin").unwrap().kind, Kind::Symlink(_)));
     assert_eq!(tree.get(b"usr/bin").unwrap().metadata.mode, 0o755);
-    assert!(matches!(tree.get(b"dangling").unwrap().kind, Kind::Directory));
+    assert!(matches!(
+        tree.get(b"dangling").unwrap().kind,
+        Kind::Directory
+    ));
     tree.insert(b"bin", Inode::directory(0o700)).unwrap();
-    assert!(matches!(tree.get(b"bin").unwrap().kind, Kind::Directory), "a tar would replace it");
+    assert!(
+        matches!(tree.get(b"bin").unwrap().kind, Kind::Directory),
+        "a tar would replace it"
+    );
 }
 
 #[test]
@@ -254,37 +349,73 @@ fn hard_links_need_a_file_that_is_there() {
     let mut builder = Builder::new(Vec::new());
     link(&mut builder, EntryType::Link, "a", "missing");
     let error = read(&finish(builder)).unwrap_err();
-    assert!(matches!(error, TarError::Tree(TreeError::LinkTarget { .. })), "{error}");
+    assert!(
+        matches!(error, TarError::Tree(TreeError::LinkTarget { .. })),
+        "{error}"
+    );
     let mut tree = Tree::new();
     tree.insert(b"d", Inode::directory(0o755)).unwrap();
-    assert!(matches!(tree.link(b"a", b"d"), Err(TreeError::LinkToDirectory { .. })));
-    assert!(matches!(tree.insert(b".", Inode::file(0o644, "")), Err(TreeError::RootReplaced)));
+    assert!(matches!(
+        tree.link(b"a", b"d"),
+        Err(TreeError::LinkToDirectory { .. })
+    ));
+    assert!(matches!(
+        tree.insert(b".", Inode::file(0o644, "")),
+        Err(TreeError::RootReplaced)
+    ));
 }
 
 #[test]
 fn archives_cut_short_or_broken_are_refused() {
     let whole = everything();
-    assert!(matches!(read(&whole[..512 * 2 + 100]).unwrap_err(), TarError::Truncated { .. }));
+    assert!(matches!(
+        read(&whole[..512 * 2 + 100]).unwrap_err(),
+        TarError::Truncated { .. }
+    ));
     // Between two members: no byte is missing but the end is.
     let mut builder = Builder::new(Vec::new());
     file(&mut builder, "a", b"x");
     let one = finish(builder);
-    assert!(matches!(read(&one[..1024]).unwrap_err(), TarError::NoEnd { at: 1024 }));
+    assert!(matches!(
+        read(&one[..1024]).unwrap_err(),
+        TarError::NoEnd { at: 1024 }
+    ));
     assert!(read(&one[..1536]).is_ok(), "one block of zeros will do");
     let mut flipped = one.clone();
     flipped[3] = b'z';
-    assert!(matches!(read(&flipped).unwrap_err(), TarError::Checksum { at: 0 }));
-    assert!(matches!(read(&b"no tar at all".repeat(100)).unwrap_err(), TarError::NotTar));
+    assert!(matches!(
+        read(&flipped).unwrap_err(),
+        TarError::Checksum { at: 0 }
+    ));
+    assert!(matches!(
+        read(&b"no tar at all".repeat(100)).unwrap_err(),
+        TarError::NotTar
+    ));
     assert!(matches!(read(b"").unwrap_err(), TarError::NoEnd { at: 0 }));
     let mut builder = Builder::new(Vec::new());
-    raw(&mut builder, b"label", b"", header(EntryType::new(b'V'), 0, 0), b"");
-    assert!(matches!(read(&finish(builder)).unwrap_err(), TarError::Kind { flag: b'V', .. }));
+    raw(
+        &mut builder,
+        b"label",
+        b"",
+        header(EntryType::new(b'V'), 0, 0),
+        b"",
+    );
+    assert!(matches!(
+        read(&finish(builder)).unwrap_err(),
+        TarError::Kind { flag: b'V', .. }
+    ));
 }
 
 #[test]
 fn a_size_beyond_all_bounds_fills_nothing() {
     let mut builder = Builder::new(Vec::new());
-    raw(&mut builder, b"a", b"", header(EntryType::Regular, 0o644, u64::MAX / 4), b"x");
+    raw(
+        &mut builder,
+        b"a",
+        b"",
+        header(EntryType::Regular, 0o644, u64::MAX / 4),
+        b"x",
+    );
     let error = read(&finish(builder)).unwrap_err();
     assert!(matches!(error, TarError::Content { .. }), "{error}");
 }
@@ -358,11 +489,18 @@ fn lying_sparse_files_are_refused() {
         data.extend_from_slice(b"abcde");
         let mut builder = Builder::new(Vec::new());
         builder
-            .append_pax_extensions([("GNU.sparse.major", &b"1"[..]), ("GNU.sparse.realsize", size.as_bytes())])
+            .append_pax_extensions([
+                ("GNU.sparse.major", &b"1"[..]),
+                ("GNU.sparse.realsize", size.as_bytes()),
+            ])
             .unwrap();
         file(&mut builder, "x", &data);
         let error = read(&finish(builder)).unwrap_err();
-        assert!(matches!(error, TarError::Sparse { .. }), "{}: {error}", String::from_utf8_lossy(map));
+        assert!(
+            matches!(error, TarError::Sparse { .. }),
+            "{}: {error}",
+            String::from_utf8_lossy(map)
+        );
     }
 }
 
@@ -385,7 +523,10 @@ fn a_digest_sees_every_difference() {
         &|tree| tree.insert(b"c", Inode::directory(0o755)).unwrap(),
         &|tree| {
             let mut inode = Inode::file(0o644, "x");
-            inode.metadata.xattrs.insert(b"user.a".to_vec(), b"".to_vec());
+            inode
+                .metadata
+                .xattrs
+                .insert(b"user.a".to_vec(), b"".to_vec());
             tree.insert(b"b", inode).unwrap();
         },
     ];
@@ -415,7 +556,10 @@ fn a_folder_of_the_host_becomes_a_tree() {
     .is_ok();
     let before = fingerprint(root).unwrap();
     let walk = read_directory(root).unwrap();
-    assert_eq!(paths(&walk.tree), ["", "bin", "bin/link", "bin/su", "bin/too"]);
+    assert_eq!(
+        paths(&walk.tree),
+        ["", "bin", "bin/link", "bin/su", "bin/too"]
+    );
     assert_eq!(walk.notes.len(), 1);
     assert!(walk.notes[0].contains("socket"), "{:?}", walk.notes);
     let su = walk.tree.lookup(b"bin/su").unwrap();
@@ -423,7 +567,10 @@ fn a_folder_of_the_host_becomes_a_tree() {
     assert_eq!(su.inode.metadata.mode, 0o4755);
     assert_eq!(bytes(&walk.tree, "bin/su"), b"su");
     if attribute {
-        assert_eq!(su.inode.metadata.xattrs[&b"user.note".to_vec()], b"\x00\x0a\xff");
+        assert_eq!(
+            su.inode.metadata.xattrs[&b"user.note".to_vec()],
+            b"\x00\x0a\xff"
+        );
     }
     assert_eq!(before, fingerprint(root).unwrap());
 
@@ -433,9 +580,15 @@ fn a_folder_of_the_host_becomes_a_tree() {
     fs_err::write(root.join("bin/su"), "longer").unwrap();
     let mut sink = Vec::new();
     let error = write_tar(&walk.tree, &mut sink).unwrap_err();
-    assert!(error.to_string().contains("changed while it was read"), "{error}");
+    assert!(
+        error.to_string().contains("changed while it was read"),
+        "{error}"
+    );
     let error = read_directory(&root.join("bin/su")).unwrap_err();
-    assert!(matches!(error, DirectoryError::NotADirectory { .. }), "{error}");
+    assert!(
+        matches!(error, DirectoryError::NotADirectory { .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -448,7 +601,10 @@ fn a_file_that_may_not_be_read_is_named() {
     fs_err::write(folder.path().join("secret"), "x").unwrap();
     fs_err::set_permissions(folder.path().join("secret"), PermissionsExt::from_mode(0)).unwrap();
     let error = read_directory(folder.path()).unwrap_err();
-    assert!(matches!(&error, DirectoryError::Unreadable { path, .. } if path.ends_with("secret")), "{error}");
+    assert!(
+        matches!(&error, DirectoryError::Unreadable { path, .. } if path.ends_with("secret")),
+        "{error}"
+    );
 }
 
 proptest::proptest! {
