@@ -32,11 +32,26 @@ fn it_gets_the_tree_as_a_tar() {
     let output = folder.path().join("out");
     let mut tree = tree();
     tree.insert(b"", Inode::directory(0o711)).unwrap();
+    for (path, mtime) in [(b"old", -1), (b"new", 1_700_000_000)] {
+        let mut inode = Inode::file(0o644, "x");
+        inode.metadata.mtime = mtime;
+        tree.insert(path, inode).unwrap();
+    }
     let log = folder.path().join("log");
-    let script = format!("echo \"$GREETING $*\" > '{}'; cat > \"$2\"", log.display());
+    let script = format!(
+        "echo \"$GREETING $* $SOURCE_DATE_EPOCH\" > '{}'; cat > \"$2\"",
+        log.display()
+    );
     write(&tree, &tool(folder.path(), &script), &output).unwrap();
     let arguments = fs_err::read_to_string(&log).unwrap();
-    for part in ["hello - ", "-tar", "-root-mode 711", "-mkfs-time 0", "-noD"] {
+    for part in [
+        "hello - ",
+        "-tar",
+        "-root-mode 711",
+        "-root-time 0",
+        "-noD",
+        " 1700000000",
+    ] {
         assert!(arguments.contains(part), "{arguments}: {part}");
     }
     let mut again = Tree::new();

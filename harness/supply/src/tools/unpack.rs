@@ -88,7 +88,7 @@ fn make(recipe: &Recipe, apt: &Apt, progress: &dyn Progress, root: &Path) -> Res
     let archive = |source| ToolError::Archive {
         tool: recipe.name,
         package: recipe.package,
-        source,
+        source: Box::new(source),
     };
     progress.note(&format!(
         "{} is not on this machine: taking it from Debian {SUITE}",

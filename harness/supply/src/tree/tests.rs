@@ -1,9 +1,12 @@
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
 
 use tar::{Builder, EntryType, Header};
 
 use super::*;
+
+mod broken;
+mod folder;
 
 /// A file capability as the kernel stores it, with a newline among its bytes.
 const CAPABILITY: &[u8] =
@@ -12,8 +15,6 @@ const CAPABILITY: &[u8] =
 fn spool() -> Arc<Spool> {
     Spool::new(&std::env::temp_dir()).unwrap()
 }
-
-use std::sync::Arc;
 
 fn header(kind: EntryType, mode: u32, size: u64) -> Header {
     let mut header = Header::new_gnu();
@@ -366,145 +367,6 @@ fn hard_links_need_a_file_that_is_there() {
 }
 
 #[test]
-fn archives_cut_short_or_broken_are_refused() {
-    let whole = everything();
-    assert!(matches!(
-        read(&whole[..512 * 2 + 100]).unwrap_err(),
-        TarError::Truncated { .. }
-    ));
-    // Between two members: no byte is missing but the end is.
-    let mut builder = Builder::new(Vec::new());
-    file(&mut builder, "a", b"x");
-    let one = finish(builder);
-    assert!(matches!(
-        read(&one[..1024]).unwrap_err(),
-        TarError::NoEnd { at: 1024 }
-    ));
-    assert!(read(&one[..1536]).is_ok(), "one block of zeros will do");
-    let mut flipped = one.clone();
-    flipped[3] = b'z';
-    assert!(matches!(
-        read(&flipped).unwrap_err(),
-        TarError::Checksum { at: 0 }
-    ));
-    assert!(matches!(
-        read(&b"no tar at all".repeat(100)).unwrap_err(),
-        TarError::NotTar
-    ));
-    assert!(matches!(read(b"").unwrap_err(), TarError::NoEnd { at: 0 }));
-    let mut builder = Builder::new(Vec::new());
-    raw(
-        &mut builder,
-        b"label",
-        b"",
-        header(EntryType::new(b'V'), 0, 0),
-        b"",
-    );
-    assert!(matches!(
-        read(&finish(builder)).unwrap_err(),
-        TarError::Kind { flag: b'V', .. }
-    ));
-}
-
-#[test]
-fn a_size_beyond_all_bounds_fills_nothing() {
-    let mut builder = Builder::new(Vec::new());
-    raw(
-        &mut builder,
-        b"a",
-        b"",
-        header(EntryType::Regular, 0o644, u64::MAX / 4),
-        b"x",
-    );
-    let error = read(&finish(builder)).unwrap_err();
-    assert!(matches!(error, TarError::Content { .. }), "{error}");
-}
-
-#[test]
-fn holes_of_sparse_files_are_zeros() {
-    // GNU's PAX format 1.0, as `tar --sparse --format=posix` writes it.
-    let mut data = b"2\n4096\n3\n10000\n2\n".to_vec();
-    data.resize(512, 0);
-    data.extend_from_slice(b"abcde");
-    let mut builder = Builder::new(Vec::new());
-    builder
-        .append_pax_extensions([
-            ("GNU.sparse.major", &b"1"[..]),
-            ("GNU.sparse.minor", b"0"),
-            ("GNU.sparse.name", b"disk"),
-            ("GNU.sparse.realsize", b"20000"),
-        ])
-        .unwrap();
-    file(&mut builder, "GNUSparseFile.0/disk", &data);
-    file(&mut builder, "after", b"after");
-    let tree = read(&finish(builder)).unwrap();
-    let mut expected = vec![0; 20_000];
-    expected[4096..4099].copy_from_slice(b"abc");
-    expected[10_000..10_002].copy_from_slice(b"de");
-    assert_eq!(bytes(&tree, "disk"), expected);
-    assert_eq!(bytes(&tree, "after"), b"after");
-
-    // GNU's own, with more parts than fit in the header.
-    let mut sparse = header(EntryType::GNUSparse, 0o644, 6);
-    let gnu = sparse.as_gnu_mut().unwrap();
-    for (at, part) in gnu.sparse.iter_mut().enumerate() {
-        part.set_offset(at as u64 * 1024);
-        part.set_length(1);
-    }
-    gnu.set_is_extended(true);
-    gnu.set_real_size(9000);
-    sparse.as_old_mut().name[..3].copy_from_slice(b"gnu");
-    sparse.set_cksum();
-    let mut more = tar::GnuExtSparseHeader::new();
-    more.sparse_mut()[0].set_offset(4 * 1024);
-    more.sparse_mut()[0].set_length(2);
-    let mut archive = sparse.as_bytes().to_vec();
-    archive.extend_from_slice(more.as_bytes());
-    archive.extend_from_slice(b"abcdef");
-    archive.resize(512 * 3, 0);
-    let mut builder = Builder::new(Vec::new());
-    file(&mut builder, "after", b"after");
-    archive.extend(finish(builder));
-    let tree = read(&archive).unwrap();
-    let mut expected = vec![0; 9000];
-    for (at, byte) in b"abcd".iter().enumerate() {
-        expected[at * 1024] = *byte;
-    }
-    expected[4096..4098].copy_from_slice(b"ef");
-    assert_eq!(bytes(&tree, "gnu"), expected);
-    assert_eq!(bytes(&tree, "after"), b"after");
-}
-
-#[test]
-fn lying_sparse_files_are_refused() {
-    for (map, size) in [
-        (&b"1\n0\n9\n"[..], "100"),
-        (b"1\n99\n5\n", "100"),
-        (b"2\n50\n3\n10\n2\n", "100"),
-        (b"1\nx\n5\n", "100"),
-        (b"1\n0\n5\n", "x"),
-    ] {
-        let mut data = map.to_vec();
-        data.resize(512, 0);
-        data.extend_from_slice(b"abcde");
-        let mut builder = Builder::new(Vec::new());
-        builder
-            .append_pax_extensions([
-                ("GNU.sparse.major", &b"1"[..]),
-                ("GNU.sparse.realsize", size.as_bytes()),
-            ])
-            .unwrap();
-        file(&mut builder, "x", &data);
-        let error = read(&finish(builder)).unwrap_err();
-        assert!(
-            matches!(error, TarError::Sparse { .. }),
-            "{}: {error}",
-            String::from_utf8_lossy(map)
-        );
-    }
-}
-
-#[test]
 fn a_digest_sees_every_difference() {
     let base = |change: &dyn Fn(&mut Tree)| {
         let mut tree = Tree::new();
@@ -533,93 +395,5 @@ fn a_digest_sees_every_difference() {
     let mut seen = std::collections::BTreeSet::from([same]);
     for change in changes {
         assert!(seen.insert(base(change)));
-    }
-}
-
-#[test]
-fn a_folder_of_the_host_becomes_a_tree() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path();
-    fs_err::create_dir_all(root.join("bin")).unwrap();
-    fs_err::write(root.join("bin/su"), "su").unwrap();
-    fs_err::set_permissions(root.join("bin/su"), PermissionsExt::from_mode(0o4755)).unwrap();
-    fs_err::hard_link(root.join("bin/su"), root.join("bin/too")).unwrap();
-    symlink("../bin/su", root.join("bin/link")).unwrap();
-    let _socket = std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
-    // Not every file system has user attributes.
-    let attribute = rustix::fs::setxattr(
-        root.join("bin/su"),
-        "user.note",
-        b"\x00\x0a\xff",
-        rustix::fs::XattrFlags::empty(),
-    )
-    .is_ok();
-    let before = fingerprint(root).unwrap();
-    let walk = read_directory(root).unwrap();
-    assert_eq!(
-        paths(&walk.tree),
-        ["", "bin", "bin/link", "bin/su", "bin/too"]
-    );
-    assert_eq!(walk.notes.len(), 1);
-    assert!(walk.notes[0].contains("socket"), "{:?}", walk.notes);
-    let su = walk.tree.lookup(b"bin/su").unwrap();
-    assert_eq!(su.number, walk.tree.lookup(b"bin/too").unwrap().number);
-    assert_eq!(su.inode.metadata.mode, 0o4755);
-    assert_eq!(bytes(&walk.tree, "bin/su"), b"su");
-    if attribute {
-        assert_eq!(
-            su.inode.metadata.xattrs[&b"user.note".to_vec()],
-            b"\x00\x0a\xff"
-        );
-    }
-    assert_eq!(before, fingerprint(root).unwrap());
-
-    // The same length, another content: only the times tell.
-    fs_err::write(root.join("bin/su"), "SU").unwrap();
-    assert_ne!(before, fingerprint(root).unwrap());
-    fs_err::write(root.join("bin/su"), "longer").unwrap();
-    let mut sink = Vec::new();
-    let error = write_tar(&walk.tree, &mut sink).unwrap_err();
-    assert!(
-        error.to_string().contains("changed while it was read"),
-        "{error}"
-    );
-    let error = read_directory(&root.join("bin/su")).unwrap_err();
-    assert!(
-        matches!(error, DirectoryError::NotADirectory { .. }),
-        "{error}"
-    );
-}
-
-#[test]
-fn a_file_that_may_not_be_read_is_named() {
-    if rustix::process::geteuid().is_root() {
-        // Root may read everything: nothing to see.
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    fs_err::write(folder.path().join("secret"), "x").unwrap();
-    fs_err::set_permissions(folder.path().join("secret"), PermissionsExt::from_mode(0)).unwrap();
-    let error = read_directory(folder.path()).unwrap_err();
-    assert!(
-        matches!(&error, DirectoryError::Unreadable { path, .. } if path.ends_with("secret")),
-        "{error}"
-    );
-}
-
-proptest::proptest! {
-    #[test]
-    fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2048), at in 0_usize..3000) {
-        // Random bytes are no tar; a byte changed in a real one gets further.
-        let _ = read(&bytes);
-        let mut whole = everything();
-        let at = at % whole.len();
-        let byte = bytes.pop().unwrap_or(0);
-        whole[at] = byte;
-        if let Ok(tree) = read(&whole) {
-            for entry in tree.entries() {
-                proptest::prop_assert!(!entry.path.split(|byte| *byte == b'/').any(|name| name == b".."));
-            }
-        }
     }
 }
