@@ -68,34 +68,60 @@ pub(crate) fn command(global: &Global, arguments: &DoctorArguments) -> Result<St
     for finding in &findings {
         let said = finding.said.replace('\n', "\n                   ");
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}  {:<12} {said}", finding.weight.word(), finding.what);
+        let _ = writeln!(
+            text,
+            "{}  {:<12} {said}",
+            finding.weight.word(),
+            finding.what
+        );
         if let Some(hint) = finding.hint {
             let _ = writeln!(text, "                   hint: {hint}");
         }
     }
     print(&text)?;
     let fit = findings.iter().all(|finding| finding.weight != Weight::Bad);
-    Ok(if fit { Status::Done } else { Status::Incomplete })
+    Ok(if fit {
+        Status::Done
+    } else {
+        Status::Incomplete
+    })
 }
 
 fn good(what: &'static str, said: impl Into<String>) -> Finding {
-    Finding { weight: Weight::Good, what, said: said.into(), hint: None }
+    Finding {
+        weight: Weight::Good,
+        what,
+        said: said.into(),
+        hint: None,
+    }
 }
 
 fn note(what: &'static str, said: impl Into<String>, hint: &'static str) -> Finding {
-    Finding { weight: Weight::Note, what, said: said.into(), hint: Some(hint) }
+    Finding {
+        weight: Weight::Note,
+        what,
+        said: said.into(),
+        hint: Some(hint),
+    }
 }
 
 fn bad(what: &'static str, said: impl Into<String>, hint: &'static str) -> Finding {
-    Finding { weight: Weight::Bad, what, said: said.into(), hint: Some(hint) }
+    Finding {
+        weight: Weight::Bad,
+        what,
+        said: said.into(),
+        hint: Some(hint),
+    }
 }
 
 fn qemu(cached: &Supply) -> Finding {
     match cached.qemu() {
         Ok(tool) => good("qemu", format!("{} ({})", tool.version, tool.origin)),
-        Err(error) if cached.asked_for_qemu() => {
-            bad("qemu", error.to_string(), "name another with --qemu, or none")
-        }
+        Err(error) if cached.asked_for_qemu() => bad(
+            "qemu",
+            error.to_string(),
+            "name another with --qemu, or none",
+        ),
         Err(_) => note(
             "qemu",
             "none of this machine's own, none in the cache",
@@ -106,7 +132,11 @@ fn qemu(cached: &Supply) -> Finding {
 
 /// What an earlier run found; only a boot tells, and doctor boots nothing.
 fn acceleration(cached: &Supply) -> Finding {
-    if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/kvm") {
+    if let Err(error) = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+    {
         return note(
             "acceleration",
             format!("tcg: /dev/kvm: {error}"),
@@ -120,14 +150,20 @@ fn acceleration(cached: &Supply) -> Finding {
             format!("tcg: {reason}"),
             "emulation works, slower; the proof is made again after a reboot of this machine",
         ),
-        None => good("acceleration", "/dev/kvm is there; the first run tries it by a boot"),
+        None => good(
+            "acceleration",
+            "/dev/kvm is there; the first run tries it by a boot",
+        ),
     }
 }
 
 fn processor_and_memory() -> Vec<Finding> {
     let mut findings = Vec::new();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    findings.push(good("processors", format!("{cores}: as many machines at once")));
+    findings.push(good(
+        "processors",
+        format!("{cores}: as many machines at once"),
+    ));
     let needed = MEMORY_OF_A_MACHINE.saturating_mul(cores as u64);
     match available_memory() {
         Some(available) if available < needed => findings.push(note(
@@ -135,8 +171,15 @@ fn processor_and_memory() -> Vec<Finding> {
             format!("{} available", gibibytes(available)),
             "run fewer machines at once: --jobs 1",
         )),
-        Some(available) => findings.push(good("memory", format!("{} available", gibibytes(available)))),
-        None => findings.push(note("memory", "/proc/meminfo does not say", "is /proc mounted?")),
+        Some(available) => findings.push(good(
+            "memory",
+            format!("{} available", gibibytes(available)),
+        )),
+        None => findings.push(note(
+            "memory",
+            "/proc/meminfo does not say",
+            "is /proc mounted?",
+        )),
     }
     if let Some(free) = free_space(Path::new("/dev/shm"))
         && free < MEMORY_OF_A_MACHINE
@@ -152,16 +195,30 @@ fn processor_and_memory() -> Vec<Finding> {
 
 fn available_memory() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim()
+        .strip_suffix(" kB")?
+        .parse::<u64>()
+        .ok()
+        .map(|kibibytes| kibibytes << 10)
 }
 
 fn disk(cache: &Path) -> Finding {
-    let said = |free| format!("{} free for the cache, {}", gibibytes(free), cache.display());
+    let said = |free| {
+        format!(
+            "{} free for the cache, {}",
+            gibibytes(free),
+            cache.display()
+        )
+    };
     match free_space(cache) {
-        Some(free) if free < DISK_WANTED => {
-            note("disk", said(free), "another place: --cache DIR or MATRIX_CACHE")
-        }
+        Some(free) if free < DISK_WANTED => note(
+            "disk",
+            said(free),
+            "another place: --cache DIR or MATRIX_CACHE",
+        ),
         Some(free) => good("disk", said(free)),
         None => bad(
             "disk",

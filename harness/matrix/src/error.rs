@@ -75,10 +75,15 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn status(&self) -> Status {
         match self {
-            Failure::Plan(_) | Failure::ResumeChanged { .. } | Failure::NoSuchRun { .. } | Failure::NoRuns(_) => Status::Usage,
-            Failure::Load(_) | Failure::Supply(_) | Failure::Record(_) | Failure::Io(_) | Failure::Spawner(_) => {
-                Status::Incomplete
-            }
+            Failure::Plan(_)
+            | Failure::ResumeChanged { .. }
+            | Failure::NoSuchRun { .. }
+            | Failure::NoRuns(_) => Status::Usage,
+            Failure::Load(_)
+            | Failure::Supply(_)
+            | Failure::Record(_)
+            | Failure::Io(_)
+            | Failure::Spawner(_) => Status::Incomplete,
         }
     }
 }

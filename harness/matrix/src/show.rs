@@ -11,7 +11,11 @@ use crate::run::{load_project, runs_folder};
 
 /// `matrix show [RUN]`.
 pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Status, Failure> {
-    let run = Run::load(&find(global, arguments.run.as_deref(), arguments.output.as_deref())?)?;
+    let run = Run::load(&find(
+        global,
+        arguments.run.as_deref(),
+        arguments.output.as_deref(),
+    )?)?;
     match arguments.format {
         Format::Text => print(&terminal_text(&run))?,
         Format::Markdown => print(&report::markdown::render(&run))?,
@@ -42,9 +46,10 @@ pub(crate) fn find(
     };
     match run {
         Some(name) if is_run(&folder.join(name)) => Ok(folder.join(name)),
-        Some(name) => {
-            Err(Failure::NoSuchRun { name: name.display().to_string(), runs: folder })
-        }
+        Some(name) => Err(Failure::NoSuchRun {
+            name: name.display().to_string(),
+            runs: folder,
+        }),
         None => runs(&folder)?.pop().ok_or(Failure::NoRuns(folder)),
     }
 }

@@ -118,7 +118,7 @@ fn expression(text: &str) -> Result<String, Refusal> {
 
 /// Milliseconds.
 fn duration(text: &str) -> Result<u64, Refusal> {
-    let units = [("ms", 1), ("s", 1000), ("m", 60_000)];
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
     let parsed = units.iter().find_map(|(unit, factor)| {
         let number = text.strip_suffix(unit)?.trim_end();
         number.parse::<u64>().ok()?.checked_mul(*factor)
@@ -128,7 +128,7 @@ fn duration(text: &str) -> Result<u64, Refusal> {
             .hint("leave `timeout` out for the run's own limit")),
         Some(milliseconds) => Ok(milliseconds),
         None => Err(Refusal::new(format!("`{text}` is not a duration"))
-            .hint("a whole number with its unit: 500ms, 30s, 2m")),
+            .hint("a whole number with its unit: 500ms, 30s, 2m, 1h")),
     }
 }
 
@@ -142,13 +142,14 @@ mod tests {
         assert_eq!(milliseconds("30s"), Ok(30_000));
         assert_eq!(milliseconds("500ms"), Ok(500));
         assert_eq!(milliseconds("2 m"), Ok(120_000));
+        assert_eq!(milliseconds("1h"), Ok(3_600_000));
         for text in [
             "",
             "30",
             "s",
             "0s",
             "-1s",
-            "1h",
+            "1d",
             "1.5s",
             "99999999999999999999s",
         ] {

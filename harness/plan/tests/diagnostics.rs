@@ -544,7 +544,7 @@ error: `30` is not a duration
 5 | timeout = "30"
   |           ^^^^
   |
-  = hint: a whole number with its unit: 500ms, 30s, 2m
+  = hint: a whole number with its unit: 500ms, 30s, 2m, 1h
 
 error: two checks are called `bash`
  --> images/checks.toml:8:8

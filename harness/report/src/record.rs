@@ -93,7 +93,10 @@ impl Recorder {
         let run = Run::load(folder)?;
         let path = folder.join(EVENTS);
         let text = fs::read(&path)?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        let whole = text
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |last| last + 1);
         let events = fs::OpenOptions::new().append(true).open(&path)?;
         events.set_len(whole as u64)?;
         let mut recorder = Self {
@@ -103,7 +106,9 @@ impl Recorder {
             written: Instant::now(),
             cost: Duration::ZERO,
         };
-        recorder.record(&Event::RunResumed { resumed: timestamp() })?;
+        recorder.record(&Event::RunResumed {
+            resumed: timestamp(),
+        })?;
         Ok(recorder)
     }
 

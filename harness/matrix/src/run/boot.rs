@@ -145,8 +145,10 @@ impl<'a> Bootery<'a> {
         let key = Key::new("boot-kernel-1").with("kernel", &files.digest);
         let bootable = cache.build("boot-kernel", &key, |staging| {
             let bytes = fs_err::read(&files.image)?;
-            let bootable = bootable(bytes)
-                .map_err(|source| BootError::Kernel { path: files.image.clone(), source })?;
+            let bootable = bootable(bytes).map_err(|source| BootError::Kernel {
+                path: files.image.clone(),
+                source,
+            })?;
             Ok::<(), BootError>(fs_err::write(staging, bootable)?)
         })?;
 
@@ -264,12 +266,17 @@ impl<'a> Bootery<'a> {
     fn refusal(&self, kernel: &Kernel, prepared: &Prepared) -> Result<Option<String>, BootError> {
         // Whether the device is there and ours to open can change between two
         // runs (a group joined, a container's option), so it is not remembered.
-        if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/kvm") {
+        if let Err(error) = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/kvm")
+        {
             return Ok(Some(format!("/dev/kvm: {error}")));
         }
         let key = answer_key(self.qemu()?)?;
         let answer = self.supply.cache().build("acceleration", &key, |staging| {
-            self.sink.note("trying whether KVM works here, once per boot of this machine");
+            self.sink
+                .note("trying whether KVM works here, once per boot of this machine");
             let console = self.folder.join("consoles").join("kvm-proof.log");
             let machine = self.machine(kernel, prepared, Acceleration::Kvm, Vec::new(), console)?;
             let answer = match qemu_runner::prove_kvm(self.spawner, &machine, PROOF) {
@@ -287,7 +294,10 @@ impl<'a> Bootery<'a> {
     pub(crate) fn boots_so_far(&self, kernel: &Kernel) -> u32 {
         (1..)
             .take_while(|boot| {
-                self.folder.join("consoles").join(console_name(&kernel.id, *boot)).exists()
+                self.folder
+                    .join("consoles")
+                    .join(console_name(&kernel.id, *boot))
+                    .exists()
             })
             .last()
             .unwrap_or(0)

@@ -38,11 +38,16 @@ impl Images {
             supply.image(&image.sources, &programs)
         };
         let unavailable = |reason: String| {
-            sink.tell(Event::ImageUnavailable { image: image.name.clone(), reason });
+            sink.tell(Event::ImageUnavailable {
+                image: image.name.clone(),
+                reason,
+            });
         };
         let disk = match built {
             Ok(disk) if before.is_some_and(|before| before != disk.digest) => {
-                unavailable("its files are not those the run began with\nhint: start a new run".to_owned());
+                unavailable(
+                    "its files are not those the run began with\nhint: start a new run".to_owned(),
+                );
                 None
             }
             Ok(disk) => {

@@ -37,9 +37,9 @@ use boot::{Bootery, Prepared};
 use images::Images;
 use options::Options;
 use phases::{Phase, Phases};
+use resume::Resumed;
 use session::{Mode, Session, Task};
 use sink::{Fetches, Message, Sink};
-use resume::Resumed;
 use slots::Slots;
 
 /// `matrix run`.
@@ -55,7 +55,13 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
                 return Err(RecordError::NotStarted.into());
             };
             let Resumed { plan, done } = resume::resume(&project, run, &directory)?;
-            Job { plan, done, run: run.clone(), folder, recorder }
+            Job {
+                plan,
+                done,
+                run: run.clone(),
+                folder,
+                recorder,
+            }
         }
         None => {
             let plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
@@ -68,8 +74,16 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             let folder = runs_folder(&project.root, arguments.output.as_deref()).join(&id);
             let run = record::planned(&plan, &options, id, started);
             let mut recorder = Recorder::create(&folder)?;
-            recorder.record(&Event::RunStarted { run: Box::new(run.clone()) })?;
-            Job { plan, done: BTreeSet::new(), run, folder, recorder }
+            recorder.record(&Event::RunStarted {
+                run: Box::new(run.clone()),
+            })?;
+            Job {
+                plan,
+                done: BTreeSet::new(),
+                run,
+                folder,
+                recorder,
+            }
         }
     };
     fs_err::create_dir_all(job.folder.join("consoles"))?;
@@ -95,7 +109,13 @@ fn carry_out(
     options: &Options,
     job: Job,
 ) -> Result<Status, Failure> {
-    let Job { plan, done, run, folder, recorder } = job;
+    let Job {
+        plan,
+        done,
+        run,
+        folder,
+        recorder,
+    } = job;
     let (sink, messages) = Sink::new();
     watch_signals(sink.clone())?;
     let phases = Arc::new(Phases::begin());
@@ -107,13 +127,8 @@ fn carry_out(
     })?;
     let spawner = Spawner::new()?;
 
-    let planned = record::planned(&plan, &options, id, started);
-    let display = Display::choose(arguments.json, global.verbose, &planned);
-    let recorder = Recorder::create(&folder)?;
-
-    sink.tell(Event::RunStarted {
-        run: Box::new(planned),
-    });
+    let mut display = Display::choose(arguments.json, global.verbose, &run);
+    display.show(&first_event(arguments, &run), &run);
     thread::scope(|scope| {
         let worker = Worker {
             plan: &plan,
@@ -139,8 +154,12 @@ fn carry_out(
 /// What is shown first; it has been recorded already.
 fn first_event(arguments: &RunArguments, run: &Run) -> Event {
     match arguments.resume {
-        Some(_) => Event::RunResumed { resumed: report::timestamp() },
-        None => Event::RunStarted { run: Box::new(run.clone()) },
+        Some(_) => Event::RunResumed {
+            resumed: report::timestamp(),
+        },
+        None => Event::RunStarted {
+            run: Box::new(run.clone()),
+        },
     }
 }
 
@@ -191,7 +210,11 @@ fn follow(
 
 /// The last event.
 fn finished(phases: &Phases, interrupted: Option<String>) -> Event {
-    Event::RunFinished { finished: report::timestamp(), timings: phases.timings(), interrupted }
+    Event::RunFinished {
+        finished: report::timestamp(),
+        timings: phases.timings(),
+        interrupted,
+    }
 }
 
 fn status(run: &Run) -> Status {
@@ -236,37 +259,48 @@ impl Worker<'_> {
                 .max(2),
         );
 
-        let doubtful: Vec<Doubtful<'_>> =
-            thread::scope(|scope| {
-                for image in self.plan.images.iter().filter(|image| self.is_needed(image)) {
-                    let (images, builders) = (&images, &builders);
-                    scope.spawn(move || {
-                        let _slot = builders.take();
-                        let before = self.run.image(&image.name);
-                        let digest = before.and_then(|row| row.digest.as_deref());
-                        images.build(image, digest, self.supply, &self.sink, self.phases);
-                    });
-                }
-                let kernels: Vec<_> = self
-                    .plan
-                    .kernels
-                    .iter()
-                    .map(|kernel| {
-                        let (images, bootery, machines) = (&images, &bootery, &machines);
-                        scope.spawn(move || self.kernel(kernel, images, bootery, machines))
-                    })
-                    .collect();
-                kernels
-                    .into_iter()
-                    .filter_map(|thread| match thread.join() {
-                        Ok(doubtful) => doubtful,
-                        Err(panic) => std::panic::resume_unwind(panic),
-                    })
-                    .collect()
-            });
+        let doubtful: Vec<Doubtful<'_>> = thread::scope(|scope| {
+            for image in self
+                .plan
+                .images
+                .iter()
+                .filter(|image| self.is_needed(image))
+            {
+                let (images, builders) = (&images, &builders);
+                scope.spawn(move || {
+                    let _slot = builders.take();
+                    let before = self.run.image(&image.name);
+                    let digest = before.and_then(|row| row.digest.as_deref());
+                    images.build(image, digest, self.supply, &self.sink, self.phases);
+                });
+            }
+            let kernels: Vec<_> = self
+                .plan
+                .kernels
+                .iter()
+                .map(|kernel| {
+                    let (images, bootery, machines) = (&images, &bootery, &machines);
+                    scope.spawn(move || self.kernel(kernel, images, bootery, machines))
+                })
+                .collect();
+            kernels
+                .into_iter()
+                .filter_map(|thread| match thread.join() {
+                    Ok(doubtful) => doubtful,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                })
+                .collect()
+        });
 
         // Nothing else runs now: no download, no build, no other machine.
-        for Doubtful { kernel, prepared, disks, boots, tasks } in doubtful {
+        for Doubtful {
+            kernel,
+            prepared,
+            disks,
+            boots,
+            tasks,
+        } in doubtful
+        {
             self.sink.note(format!(
                 "{}: {} to confirm with the machine to itself",
                 kernel.id,
@@ -282,7 +316,10 @@ impl Worker<'_> {
     /// Some cell of the image has no result yet.
     fn is_needed(&self, image: &Image) -> bool {
         self.plan.kernels.iter().any(|kernel| {
-            image.checks.iter().any(|check| !self.done.contains(&cell_id(kernel, image, check)))
+            image
+                .checks
+                .iter()
+                .any(|check| !self.done.contains(&cell_id(kernel, image, check)))
         })
     }
 
@@ -295,8 +332,14 @@ impl Worker<'_> {
         bootery: &Bootery<'_>,
         machines: &Slots,
     ) -> Option<Doubtful<'p>> {
-        let left = |image: &Image, check: &Check| !self.done.contains(&cell_id(kernel, image, check));
-        if self.plan.images.iter().all(|image| !image.checks.iter().any(|check| left(image, check))) {
+        let left =
+            |image: &Image, check: &Check| !self.done.contains(&cell_id(kernel, image, check));
+        if self
+            .plan
+            .images
+            .iter()
+            .all(|image| !image.checks.iter().any(|check| left(image, check)))
+        {
             return None;
         }
         let prepared = {
@@ -304,7 +347,10 @@ impl Worker<'_> {
             bootery.prepare(kernel)
         };
         let unavailable = |reason: String| {
-            self.sink.tell(Event::KernelUnavailable { kernel: kernel.id.clone(), reason });
+            self.sink.tell(Event::KernelUnavailable {
+                kernel: kernel.id.clone(),
+                reason,
+            });
         };
         let prepared = match prepared {
             Ok(prepared) => prepared,
@@ -328,8 +374,11 @@ impl Worker<'_> {
         let mut disks = Vec::new();
         let mut tasks = Vec::new();
         for (index, image) in self.plan.images.iter().enumerate() {
-            let checks: Vec<&Check> =
-                image.checks.iter().filter(|check| left(image, check)).collect();
+            let checks: Vec<&Check> = image
+                .checks
+                .iter()
+                .filter(|check| left(image, check))
+                .collect();
             if checks.is_empty() {
                 continue;
             }
@@ -343,9 +392,8 @@ impl Worker<'_> {
                 serial: serial.clone(),
             });
             tasks.extend(
-                image
-                    .checks
-                    .iter()
+                checks
+                    .into_iter()
                     .map(|check| Task::new(image, check, serial.clone())),
             );
         }
@@ -356,8 +404,16 @@ impl Worker<'_> {
         let mut session = Session::new(bootery, self.phases, kernel, &prepared, disks.clone());
         let tasks = session.run(tasks);
         let boots = session.boots;
-        self.sink.tell(Event::KernelFinished { kernel: kernel.id.clone() });
-        (!tasks.is_empty()).then_some(Doubtful { kernel, prepared, disks, boots, tasks })
+        self.sink.tell(Event::KernelFinished {
+            kernel: kernel.id.clone(),
+        });
+        (!tasks.is_empty()).then_some(Doubtful {
+            kernel,
+            prepared,
+            disks,
+            boots,
+            tasks,
+        })
     }
 }
 

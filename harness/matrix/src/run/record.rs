@@ -29,7 +29,12 @@ pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Times
         timings: BTreeMap::new(),
     };
     let images = plan.images.iter().map(|image| image_row(image, None));
-    Run::planned(head, plan.kernels.iter().map(column).collect(), images.collect(), RUNTIME)
+    Run::planned(
+        head,
+        plan.kernels.iter().map(column).collect(),
+        images.collect(),
+        RUNTIME,
+    )
 }
 
 /// RFC 3339 in UTC, to the second.

@@ -21,7 +21,11 @@ pub(crate) struct Resumed {
 /// When the project no longer gives the cells that were planned then.
 pub(crate) fn resume(project: &Project, run: &Run, directory: &Path) -> Result<Resumed, Failure> {
     let selection = Selection {
-        kernels: run.kernels.iter().map(|kernel| selector(&kernel.id)).collect(),
+        kernels: run
+            .kernels
+            .iter()
+            .map(|kernel| selector(&kernel.id))
+            .collect(),
         images: run.images.iter().map(|image| image.id.clone()).collect(),
         checks: run
             .images
@@ -36,17 +40,26 @@ pub(crate) fn resume(project: &Project, run: &Run, directory: &Path) -> Result<R
     // A check one image was asked for can be there, not asked for, in another.
     for image in &mut plan.images {
         if let Some(row) = run.image(&image.name) {
-            image.checks.retain(|check| row.checks.iter().any(|row| row.name == check.name));
+            image
+                .checks
+                .retain(|check| row.checks.iter().any(|row| row.name == check.name));
         }
     }
-    let changed = |what: String| Failure::ResumeChanged { run: run.run.id.clone(), what };
+    let changed = |what: String| Failure::ResumeChanged {
+        run: run.run.id.clone(),
+        what,
+    };
     for (recorded, now) in run.images.iter().zip(&plan.images) {
         for check in &recorded.checks {
-            let same = now.checks.iter().any(|now| {
-                now.name == check.name && now.command == check.command
-            });
+            let same = now
+                .checks
+                .iter()
+                .any(|now| now.name == check.name && now.command == check.command);
             if !same {
-                return Err(changed(format!("the check {} of {}", check.name, recorded.id)));
+                return Err(changed(format!(
+                    "the check {} of {}",
+                    check.name, recorded.id
+                )));
             }
         }
     }
@@ -74,5 +87,9 @@ pub(crate) fn resume(project: &Project, run: &Run, directory: &Path) -> Result<R
 /// A selector for just this column: a bare name would bring the entry's default
 /// variants along, which have columns of their own.
 fn selector(id: &str) -> String {
-    if id.contains(['/', '+']) { id.to_owned() } else { format!("{id}+") }
+    if id.contains(['/', '+']) {
+        id.to_owned()
+    } else {
+        format!("{id}+")
+    }
 }

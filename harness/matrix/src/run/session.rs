@@ -135,7 +135,11 @@ impl<'a> Session<'a> {
     /// unavailable as a whole; of one that did, the cells without a result say
     /// why they have none.
     fn give_up(&self, error: &BootError) {
-        let again = if self.next_id > 0 { "it did not come up again: " } else { "" };
+        let again = if self.next_id > 0 {
+            "it did not come up again: "
+        } else {
+            ""
+        };
         self.bootery.sink.tell(Event::KernelUnavailable {
             kernel: self.kernel.id.clone(),
             reason: format!("{again}{error}"),
@@ -342,7 +346,10 @@ impl<'a> Session<'a> {
 
     fn tell(&self, task: &Task<'_>, attempt: Attempt) {
         let cell = self.cell(task);
-        self.bootery.sink.tell(Event::CellFinished { cell, attempt: Box::new(attempt) });
+        self.bootery.sink.tell(Event::CellFinished {
+            cell,
+            attempt: Box::new(attempt),
+        });
     }
 
     fn vm_gone(&self, boot: u32, reason: String) {

@@ -11,6 +11,10 @@ use verdict::{Outcome, Verdict};
 
 use crate::project::{Project, cell};
 
+/// The event that the cell begins.
+const WAITS: &str =
+    r#"{"kind":"cell-started","cell":{"kernel":"6.1","image":"debian:12","check":"waits"}}"#;
+
 /// Longer than any boot; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -80,7 +84,7 @@ fn stat(process: u32) -> Option<[String; 2]> {
 fn a_killed_program_leaves_no_machine_and_a_readable_record() {
     let project = project_with_a_cell_that_waits();
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    let run = wait_for_event(&project, &mut matrix, WAITS);
     let machines = children_of(matrix.id());
     assert_eq!(machines.len(), 1, "one QEMU runs");
 
@@ -122,7 +126,7 @@ fn a_killed_program_leaves_no_machine_and_a_readable_record() {
 fn an_interrupted_program_closes_its_record_and_says_which_signal() {
     let project = project_with_a_cell_that_waits();
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    let run = wait_for_event(&project, &mut matrix, WAITS);
     let machines = children_of(matrix.id());
 
     let killed = Command::new("kill")
@@ -168,7 +172,7 @@ fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
             .replace("timeout = \"1h\"", "timeout = \"10s\""),
     );
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    let run = wait_for_event(&project, &mut matrix, WAITS);
     // The machine freezes under the cell, as a wedged kernel would.
     for machine in children_of(matrix.id()) {
         Command::new("kill")
@@ -205,7 +209,7 @@ fn a_killed_run_is_gone_on_with_and_only_what_is_missing_runs() {
     let text = fs_err::read_to_string(&image).unwrap();
     project.file("images/debian-12.toml", text.replace("100000", "5"));
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, r#""check":"waits""#);
+    let run = wait_for_event(&project, &mut matrix, WAITS);
     matrix.kill().unwrap();
     matrix.wait().unwrap();
     // As a kill in the middle of a write leaves it.
@@ -244,5 +248,8 @@ fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
     let output = project.matrix(&["run", "--resume", run.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let text = crate::project::stderr(&output);
-    assert!(text.contains("waits") && text.contains("start a new run"), "{text}");
+    assert!(
+        text.contains("waits") && text.contains("start a new run"),
+        "{text}"
+    );
 }

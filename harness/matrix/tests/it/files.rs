@@ -1,6 +1,6 @@
 //! What an image's files are on the host, they are in the guest.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::project::{Project, cell};
@@ -139,7 +139,7 @@ source = { directory = "root" }
 [[check]]
 name = "inspect"
 command = ["inspect", "/bin/again", "/nothing"]
-stdout = "^/bin/again 100755 .* links=2 .*\n/nothing missing\n$"
+stdout = "^/bin/again 100755 .* links=2 .*\n/nothing missing$"
 "#,
     );
     project.file("images/checks.toml", "");
@@ -151,13 +151,18 @@ fn a_kernel_given_as_a_path_boots_with_the_modules_beside_it() {
     let project = Project::new();
     project.repository_image("vsyscall.toml");
     project.file("images/checks.toml", "");
-    // The kernel an earlier run fetched, by the path results.json does not hide.
-    let run = project.run(0, &["--kernels", "6.1"]);
+    let run = project.run(0, &["--kernels", "6.1+"]);
     let release = run.kernels[0].release.clone().unwrap();
-    let cache = supply_cache();
-    let kernel = find_kernel(&cache, &release).expect("the unpacked kernel is in the cache");
+    // The kernel that the run fetched, laid out as an installed one is.
+    let (kernel, modules) = cached_kernel(&release);
+    let installed = project.root().join(format!("root/boot/vmlinuz-{release}"));
+    fs_err::create_dir_all(installed.parent().unwrap()).unwrap();
+    fs_err::copy(kernel, &installed).unwrap();
+    fs_err::create_dir_all(project.root().join("root/lib/modules")).unwrap();
+    let beside = project.root().join("root/lib/modules").join(&release);
+    fs_err::os::unix::fs::symlink(modules, beside).unwrap();
 
-    let by_path = project.run(0, &["--kernels", kernel.to_str().unwrap()]);
+    let by_path = project.run(0, &["--kernels", installed.to_str().unwrap()]);
     assert_eq!(
         by_path.kernels[0].release.as_deref(),
         Some(release.as_str())
@@ -182,7 +187,12 @@ fn a_machine_without_qemu_runs_one_unpacked_from_the_mirror() {
         .env("PATH", &nothing)
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", crate::project::stderr(&output));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        crate::project::stderr(&output)
+    );
     let run = report::Run::load(&project.newest_run().unwrap()).unwrap();
     let version = run.run.qemu.expect("which QEMU is recorded");
     assert!(version.starts_with("7.2."), "bookworm's QEMU: {version}");
@@ -197,14 +207,29 @@ fn what_is_cached_runs_without_a_network_and_what_is_not_says_so() {
     let offline = project
         .command(&["run", "--kernels", "6.1+", "--offline"])
         // A proxy that nobody listens at: any request would fail.
-        .envs([("http_proxy", "http://127.0.0.1:9"), ("https_proxy", "http://127.0.0.1:9")])
+        .envs([
+            ("http_proxy", "http://127.0.0.1:9"),
+            ("https_proxy", "http://127.0.0.1:9"),
+        ])
         .output()
         .unwrap();
-    assert_eq!(offline.status.code(), Some(0), "{}", crate::project::stderr(&offline));
+    assert_eq!(
+        offline.status.code(),
+        Some(0),
+        "{}",
+        crate::project::stderr(&offline)
+    );
 
     let empty = project.root().join("empty-cache");
     let output = project
-        .command(&["run", "--kernels", "6.1+", "--offline", "--cache", empty.to_str().unwrap()])
+        .command(&[
+            "run",
+            "--kernels",
+            "6.1+",
+            "--offline",
+            "--cache",
+            empty.to_str().unwrap(),
+        ])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(3), "nothing ran, nothing failed");
@@ -214,27 +239,22 @@ fn what_is_cached_runs_without_a_network_and_what_is_not_says_so() {
     assert!(run.cells.iter().all(|cell| !cell.outcome.is_result()));
 }
 
-fn supply_cache() -> std::path::PathBuf {
-    match std::env::var_os("MATRIX_CACHE") {
+/// The bootable file and the modules of the cached kernel of this release.
+fn cached_kernel(release: &str) -> (PathBuf, PathBuf) {
+    let root = match std::env::var_os("MATRIX_CACHE") {
         Some(root) => root.into(),
         None => supply::Cache::default_root().unwrap(),
-    }
-}
-
-fn find_kernel(folder: &Path, release: &str) -> Option<std::path::PathBuf> {
-    let name = format!("vmlinuz-{release}");
-    for entry in fs_err::read_dir(folder).ok()? {
-        let path = entry.ok()?.path();
-        if path.file_name()?.to_str() == Some(&name) && path.is_file() {
-            return Some(path);
-        }
-        if path.is_dir()
-            && !path.is_symlink()
-            && !path.ends_with("modules")
-            && let Some(found) = find_kernel(&path, release)
+    };
+    for entry in fs_err::read_dir(root.join("kernel")).unwrap() {
+        let (image, modules) = {
+            let folder = entry.unwrap().path();
+            (folder.join("vmlinuz"), folder.join("modules"))
+        };
+        if image.is_file()
+            && qemu_runner::release(&fs_err::read(&image).unwrap()).as_deref() == Some(release)
         {
-            return Some(found);
+            return (image, modules);
         }
     }
-    None
+    panic!("no kernel {release} in {}", root.display());
 }

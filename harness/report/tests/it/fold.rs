@@ -72,7 +72,7 @@ fn the_exit_code_says_what_the_run_came_to() {
     );
     assert_eq!(
         exit_code(&|run| first(run, Outcome::Pass, Verdict::Flaky)),
-        0
+        1
     );
     assert_eq!(
         exit_code(&|run| first(run, Outcome::not_run("x"), Verdict::NotRun)),
@@ -219,4 +219,54 @@ proptest! {
         }
         prop_assert_eq!(once, twice);
     }
+}
+
+#[test]
+fn a_time_limit_met_beside_other_machines_is_kept_and_decides_nothing() {
+    let mut run = recorded::planned();
+    let id = run.cells[0].id();
+    let mut attempt = recorded::run()
+        .cells
+        .into_iter()
+        .flat_map(|cell| cell.attempts)
+        .find(|attempt| matches!(attempt.outcome, Outcome::Timeout { .. }))
+        .unwrap();
+    attempt.alone = false;
+    let event = |attempt: &report::Attempt| Event::CellFinished {
+        cell: id.clone(),
+        attempt: Box::new(attempt.clone()),
+    };
+    run.apply(&event(&attempt)).unwrap();
+    assert!(!run.cells[0].outcome.is_result());
+    assert_eq!(run.cells[0].verdict, Verdict::NotRun);
+    assert_eq!(run.cells[0].attempts.len(), 1);
+
+    attempt.alone = true;
+    run.apply(&event(&attempt)).unwrap();
+    assert!(matches!(run.cells[0].outcome, Outcome::Timeout { .. }));
+    assert_eq!(run.cells[0].attempts.len(), 2);
+}
+
+#[test]
+fn a_resumed_run_keeps_results_and_gives_the_rest_its_turn_again() {
+    let whole = recorded::run();
+    let mut run = whole.clone();
+    run.apply(&Event::RunResumed {
+        resumed: "2026-11-24T13:00:00Z".into(),
+    })
+    .unwrap();
+    assert!(run.is_unfinished());
+    assert_eq!(run.run.interrupted, None);
+    for (before, after) in whole.cells.iter().zip(&run.cells) {
+        if before.outcome.is_result() {
+            assert_eq!(before, after);
+        } else {
+            assert_eq!(after.outcome, Outcome::not_run(report::NOT_REACHED));
+        }
+    }
+    assert!(
+        run.kernels
+            .iter()
+            .all(|kernel| kernel.status != ColumnStatus::Unavailable)
+    );
 }

@@ -139,6 +139,8 @@ fn attempt(
     });
     Attempt {
         verdict: verdict::verdict(&outcome, foreseen, earlier),
+        // Those two count only when nothing else ran.
+        alone: matches!(outcome, Outcome::Timeout { .. } | Outcome::Lockup { .. }),
         outcome,
         expected: foreseen.to_string(),
         because: expected.1.map(str::to_owned),
@@ -147,7 +149,6 @@ fn attempt(
         limit_ms: 60_000,
         start: "cold".into(),
         boot: 1,
-        alone: false,
         stdout: String::new(),
         stderr: seen.0.into(),
         output_dropped: 0,
