@@ -1,8 +1,7 @@
 //! Whatever ends the program, its machines end with it and its record can be
 //! read.
 
-use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -14,9 +13,6 @@ use crate::project::{Project, cell};
 /// The event that the cell begins.
 const WAITS: &str =
     r#"{"kind":"cell-started","cell":{"kernel":"6.1","image":"debian:12","check":"waits"}}"#;
-
-/// Longer than any boot; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 fn project_with_a_cell_that_waits() -> Project {
     let project = Project::new();
@@ -41,27 +37,6 @@ command = ["true"]
     project
 }
 
-/// Waits until this text is in the newest run's events.
-fn wait_for_event(project: &Project, child: &mut Child, text: &str) -> PathBuf {
-    let begun = Instant::now();
-    loop {
-        if let Some(run) = project.newest_run()
-            && let Ok(events) = fs_err::read_to_string(run.join("events.jsonl"))
-            && events.contains(text)
-        {
-            return run;
-        }
-        if let Some(status) = child.try_wait().unwrap() {
-            panic!("matrix ended before `{text}` was seen: {status}");
-        }
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "no `{text}` within {PATIENCE:?}"
-        );
-        sleep(Duration::from_millis(50));
-    }
-}
-
 /// The processes started by this one, by the parent field of /proc/PID/stat.
 fn children_of(parent: u32) -> Vec<u32> {
     fs_err::read_dir("/proc")
@@ -84,7 +59,7 @@ fn stat(process: u32) -> Option<[String; 2]> {
 fn a_killed_program_leaves_no_machine_and_a_readable_record() {
     let project = project_with_a_cell_that_waits();
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, WAITS);
+    let run = project.wait_for_event(&mut matrix, WAITS);
     let machines = children_of(matrix.id());
     assert_eq!(machines.len(), 1, "one QEMU runs");
 
@@ -126,7 +101,7 @@ fn a_killed_program_leaves_no_machine_and_a_readable_record() {
 fn an_interrupted_program_closes_its_record_and_says_which_signal() {
     let project = project_with_a_cell_that_waits();
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, WAITS);
+    let run = project.wait_for_event(&mut matrix, WAITS);
     let machines = children_of(matrix.id());
 
     let killed = Command::new("kill")
@@ -172,7 +147,7 @@ fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
             .replace("timeout = \"1h\"", "timeout = \"10s\""),
     );
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, WAITS);
+    let run = project.wait_for_event(&mut matrix, WAITS);
     // The machine freezes under the cell, as a wedged kernel would.
     for machine in children_of(matrix.id()) {
         Command::new("kill")
@@ -209,7 +184,7 @@ fn a_killed_run_is_gone_on_with_and_only_what_is_missing_runs() {
     let text = fs_err::read_to_string(&image).unwrap();
     project.file("images/debian-12.toml", text.replace("100000", "5"));
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, WAITS);
+    let run = project.wait_for_event(&mut matrix, WAITS);
     matrix.kill().unwrap();
     matrix.wait().unwrap();
     // As a kill in the middle of a write leaves it.
@@ -239,7 +214,7 @@ fn a_killed_run_is_gone_on_with_and_only_what_is_missing_runs() {
 fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
     let project = project_with_a_cell_that_waits();
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
-    let run = wait_for_event(&project, &mut matrix, r#""kind":"run-started""#);
+    let run = project.wait_for_event(&mut matrix, r#""kind":"run-started""#);
     matrix.kill().unwrap();
     matrix.wait().unwrap();
     let image = project.root().join("images/debian-12.toml");

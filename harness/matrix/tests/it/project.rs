@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use report::{Cell, Run};
 
@@ -21,6 +23,9 @@ const CHECKS: &str = r#"
 name = "ls"
 command = ["ls", "/"]
 "#;
+
+/// Longer than any boot; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A project in a folder that goes away with it.
 #[derive(Debug)]
@@ -56,6 +61,78 @@ impl Project {
             .join("../../images")
             .join(name);
         self.file(&format!("images/{name}"), fs_err::read(source).unwrap());
+    }
+
+    /// Lets an image have every check of checks.toml, not those its file lists.
+    pub(crate) fn every_check(&self, name: &str) {
+        let path = format!("images/{name}");
+        let text = fs_err::read_to_string(self.root().join(&path)).unwrap();
+        let kept: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.starts_with("checks"))
+            .collect();
+        self.file(&path, kept.join("\n"));
+    }
+
+    /// The QEMU that a run would use, behind a script that adds a monitor.
+    pub(crate) fn qemu_with_monitor(&self) -> PathBuf {
+        let supply = supply::Supply::new(supply::Options {
+            cache_root: std::env::var_os("MATRIX_CACHE").map(PathBuf::from),
+            offline: false,
+            progress: std::sync::Arc::new(supply::Silent),
+            qemu: None,
+        })
+        .unwrap();
+        let tool = supply.qemu().unwrap();
+        let mut script = "#!/bin/sh\n".to_owned();
+        for (name, value) in &tool.environment {
+            script += &format!("export {name}='{}'\n", value.to_str().unwrap());
+        }
+        script += &format!("exec '{}'", tool.program.display());
+        for argument in &tool.prefix_arguments {
+            script += &format!(" '{}'", argument.to_str().unwrap());
+        }
+        let monitor = self.root().join("monitor");
+        script += &format!(
+            " \"$@\" -monitor unix:{},server=on,wait=off\n",
+            monitor.display()
+        );
+        let path = self.file("qemu", script);
+        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
+        path
+    }
+
+    /// Sends the machine an NMI.
+    pub(crate) fn strike(&self) {
+        use std::io::Write as _;
+        let path = self.root().join("monitor");
+        let mut monitor = std::os::unix::net::UnixStream::connect(path).unwrap();
+        monitor.write_all(b"nmi\n").unwrap();
+        // The monitor acts on what it has read; it reads until this end closes.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+
+    /// Waits until this text is in the newest run's events; its folder.
+    #[track_caller]
+    pub(crate) fn wait_for_event(&self, child: &mut Child, text: &str) -> PathBuf {
+        let begun = Instant::now();
+        loop {
+            if let Some(run) = self.newest_run()
+                && let Ok(events) = fs_err::read_to_string(run.join("events.jsonl"))
+                && events.contains(text)
+            {
+                return run;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("matrix ended before `{text}` was seen: {status}");
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "no `{text}` within {PATIENCE:?}"
+            );
+            sleep(Duration::from_millis(50));
+        }
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
