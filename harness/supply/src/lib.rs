@@ -1,10 +1,5 @@
 //! Where kernels, images and tools come from: verified and cached.
 
-#![expect(
-    clippy::result_large_err,
-    reason = "an error carries all that a person needs to act on it, and is made once per failure"
-)]
-
 pub mod apt;
 pub mod cache;
 pub mod compression;
