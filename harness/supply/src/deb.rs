@@ -337,4 +337,4 @@ fn parts(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

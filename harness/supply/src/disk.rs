@@ -13,7 +13,7 @@ use crate::tools::Tool;
 use crate::tree::{Tree, WriteError, write_tar};
 
 /// Changes whenever the same tree would give another image.
-pub const VERSION: &str = "squashfs-v1";
+pub const VERSION: &str = "squashfs-v2";
 
 /// Why an image could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ pub fn write(tree: &Tree, mksquashfs: &Tool, output: &Path) -> Result<(), DiskEr
         "-quiet",
         "-noappend",
     ]);
-    command.args(["-no-recovery", "-mkfs-time", "0", "-mem", "256M"]);
+    command.args(["-no-recovery", "-mem", "256M"]);
     // From a tar it takes the root's own owner and mode from nowhere.
     command.args(["-root-mode", &format!("{:o}", root.mode)]);
     command.args([
@@ -84,9 +84,14 @@ pub fn write(tree: &Tree, mksquashfs: &Tool, output: &Path) -> Result<(), DiskEr
         "-root-gid",
         &root.gid.to_string(),
     ]);
-    // squashfs has 32 unsigned bits for a time.
-    let time = u32::try_from(root.mtime).unwrap_or(0);
-    command.args(["-root-time", &time.to_string()]);
+    command.args(["-root-time", &seconds(root.mtime).to_string()]);
+    // 4.5 does not heed that in a tar and takes the present, but clamps every time to
+    // this one: the newest of all leaves the others as they are.
+    let newest = tree
+        .entries()
+        .map(|entry| seconds(entry.inode.metadata.mtime))
+        .max();
+    command.env("SOURCE_DATE_EPOCH", newest.unwrap_or(0).to_string());
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -137,6 +142,11 @@ pub fn write(tree: &Tree, mksquashfs: &Tool, output: &Path) -> Result<(), DiskEr
         }),
         Ok(()) => Ok(()),
     }
+}
+
+/// squashfs has 32 unsigned bits for a time.
+fn seconds(mtime: i64) -> u32 {
+    u32::try_from(mtime.max(0)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::apt::{Apt, AptError, Package, Universe};
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, Key};
 use crate::http::{Http, HttpOptions};
 use crate::image::{ImageDisk, ImageError, Maker};
 use crate::kernel::{self, KernelError, KernelFiles, Packaged};
@@ -171,9 +171,11 @@ impl Supply {
                     });
                 }
                 let resolved = self.resolve(source, Choice::Kernel)?;
-                kernel::packaged(&resolved, &self.cache, || {
-                    Ok(self.fetch(source, Choice::Kernel)?)
-                })
+                kernel::packaged(
+                    &resolved,
+                    &self.cache,
+                    || Ok(self.fetch(source, &resolved)?),
+                )
             }
             plan::KernelSource::Path { kernel, modules } => {
                 kernel::local(kernel, modules.as_deref())
@@ -219,7 +221,7 @@ impl Supply {
             plan::ImageSource::Apt(source) => {
                 let resolved = self.resolve(source, Choice::Root)?;
                 maker.packages(&resolved, apt_source(source), || {
-                    Ok(self.fetch(source, Choice::Root)?)
+                    Ok(self.fetch(source, &resolved)?)
                 })
             }
             plan::ImageSource::Directory(folder) => maker.directory(folder),
@@ -239,6 +241,13 @@ enum Choice {
 }
 
 impl Choice {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Root => "root",
+        }
+    }
+
     fn of<'universe>(
         self,
         source: &plan::AptSource,
@@ -252,8 +261,28 @@ impl Choice {
 }
 
 impl Supply {
-    /// The packages a source comes to now.
+    /// The packages a source comes to now. While its suites are unchanged this is
+    /// looked up, and no index is read.
     fn resolve(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<Packaged>, AptError> {
+        let mut key = Key::new("resolved-v1")
+            .with("choice", choice.word())
+            .with("state", self.apt.state(source)?);
+        for package in &source.packages {
+            key = key.with("package", package);
+        }
+        let path = self.cache.build("resolved", &key, |path| {
+            let json = serde_json::to_vec(&self.choose(source, choice)?)
+                .map_err(|error| CacheError::io(path, error.into()))?;
+            fs_err::write(path, json).map_err(|error| CacheError::io(path, error))?;
+            Ok::<_, AptError>(())
+        })?;
+        let known = fs_err::read(&path)
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        known.map_or_else(|| self.choose(source, choice), Ok)
+    }
+
+    fn choose(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<Packaged>, AptError> {
         let universe = self.apt.open(source)?;
         Ok(choice
             .of(source, &universe)?
@@ -262,10 +291,27 @@ impl Supply {
             .collect())
     }
 
-    /// The .debs of what [`Supply::resolve`] gave, in its order.
-    fn fetch(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<PathBuf>, AptError> {
+    /// The .debs of what [`Supply::resolve`] gave, in its order. Only asked for what
+    /// is not built yet.
+    fn fetch(
+        &self,
+        source: &plan::AptSource,
+        resolved: &[Packaged],
+    ) -> Result<Vec<PathBuf>, AptError> {
         let universe = self.apt.open(source)?;
-        self.apt.fetch_all(&choice.of(source, &universe)?)
+        let mut packages = Vec::with_capacity(resolved.len());
+        for wanted in resolved {
+            let same = universe
+                .by_name(&wanted.name)
+                .find(|package| package.sha256 == wanted.sha256);
+            // The suite can change between the two: what is built under the key must be
+            // what the key says.
+            packages.push(same.ok_or_else(|| AptError::PackageGone {
+                url: wanted.url.clone(),
+                package: format!("{} {}", wanted.name, wanted.version),
+            })?);
+        }
+        self.apt.fetch_all(&packages)
     }
 }
 

@@ -72,7 +72,7 @@ pub enum ToolError {
         /// The package that has it.
         package: &'static str,
         /// Why.
-        source: AptError,
+        source: Box<AptError>,
     },
     /// A package of it is broken.
     #[error(transparent)]

@@ -183,3 +183,24 @@ fn roots_of_every_suite() {
         ));
     }
 }
+
+#[test]
+#[ignore = "fetches from the Debian mirror; MATRIX_REAL_FOLDER names a folder to make an image of"]
+fn a_folder_becomes_a_disk() {
+    let Some(folder) = std::env::var_os("MATRIX_REAL_FOLDER") else {
+        say("MATRIX_REAL_FOLDER is not set: nothing to do");
+        return;
+    };
+    let place = place();
+    let supply = supply(&place.root);
+    let sources = [ImageSource::Directory(folder.into())];
+    let disk = measured("folder", || supply.image(&sources, &BTreeMap::new())).unwrap();
+    let again = measured("  again", || supply.image(&sources, &BTreeMap::new())).unwrap();
+    assert_eq!(disk, again);
+    say(&format!(
+        "  {} MB {} {}",
+        size(&disk.path) / 1_000_000,
+        disk.digest,
+        disk.path.display()
+    ));
+}

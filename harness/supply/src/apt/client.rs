@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use plan::AptSource;
@@ -45,8 +45,9 @@ pub struct Apt {
     pub(super) keyring: Keyring,
     pub(super) options: AptOptions,
     mirrors: OnceLock<Mirrors>,
-    /// Several kernels come from one suite: its index is read once.
-    indices: Mutex<HashMap<String, Arc<Index>>>,
+    /// Those in use: several threads share one. Not held beyond that, since each
+    /// takes tens of megabytes.
+    indices: Mutex<HashMap<String, Weak<Index>>>,
 }
 
 impl Apt {
@@ -118,6 +119,25 @@ impl Apt {
             }
         }
         Ok(Universe::new(parts, digest.hex()))
+    }
+
+    /// A digest, in hexadecimal, of what [`Apt::open`] would be made from, by what the
+    /// suites' Releases say of their indices, which are not read: as long as it is
+    /// the same, every answer of the universe is.
+    pub fn state(&self, source: &AptSource) -> Result<String, AptError> {
+        let mut state = Key::new("apt-state-v1").with("architecture", &source.architecture);
+        for wanted in &source.suites {
+            let suite = self.find_suite(wanted)?;
+            state = state.with("url", &suite.url).with("suite", &suite.name);
+            for folder in suite.release.index_folders(&source.architecture) {
+                for packing in ["", ".xz", ".gz"] {
+                    if let Some(file) = suite.release.file(&format!("{folder}/Packages{packing}")) {
+                        state = state.with(&folder, &file.sha256);
+                    }
+                }
+            }
+        }
+        Ok(state.hex())
     }
 
     /// The verified .deb in the cache, fetched if it is not there.
@@ -194,11 +214,11 @@ impl Apt {
 
     pub(super) fn loaded_index(&self, sha256: &str) -> Option<Arc<Index>> {
         let indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
-        indices.get(sha256).cloned()
+        indices.get(sha256)?.upgrade()
     }
 
     pub(super) fn keep_index(&self, sha256: &str, index: &Arc<Index>) {
         let mut indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
-        indices.insert(sha256.to_owned(), Arc::clone(index));
+        indices.insert(sha256.to_owned(), Arc::downgrade(index));
     }
 }

@@ -4,8 +4,10 @@
 //! (displays, sound). Which libraries are needed the program says itself, so
 //! packages are fetched in rounds: the program's, then those of the libraries it
 //! needs, then those these need. A library's package is found by its name, which
-//! Debian's policy (8.1) derives from the library's.
+//! Debian's policy (8.1) derives from the library's; where that fails (libssl3 has
+//! libcrypto.so.3) it is one that the package of the library in need depends on.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -86,7 +88,7 @@ fn make(recipe: &Recipe, apt: &Apt, progress: &dyn Progress, root: &Path) -> Res
     let archive = |source| ToolError::Archive {
         tool: recipe.name,
         package: recipe.package,
-        source,
+        source: Box::new(source),
     };
     progress.note(&format!(
         "{} is not on this machine: taking it from Debian {SUITE}",
@@ -114,6 +116,7 @@ fn make(recipe: &Recipe, apt: &Apt, progress: &dyn Progress, root: &Path) -> Res
         tool: recipe.name,
         source,
     })?;
+    let owners = RefCell::new(BTreeMap::new());
     loop {
         let debs = apt.fetch_all(&round).map_err(archive)?;
         let mut links = Vec::new();
@@ -124,21 +127,25 @@ fn make(recipe: &Recipe, apt: &Apt, progress: &dyn Progress, root: &Path) -> Res
             record
                 .packages
                 .insert(package.name.clone(), package.version.as_str().to_owned());
-            links.extend(deb::extract(path, root, &|path| place(recipe, path))?);
+            links.extend(deb::extract(path, root, &|path| {
+                let place = place(recipe, path)?;
+                owners.borrow_mut().insert(place.clone(), *package);
+                Some(place)
+            })?);
         }
         make_links(root, &links).map_err(|source| ToolError::Unpack {
             tool: recipe.name,
             source,
         })?;
-        let missing = missing_libraries(recipe, root)?;
-        if missing.is_empty() {
+        let missing = reachable(recipe, root)?.missing;
+        let Some(library) = missing.keys().next() else {
             break;
-        }
-        round = rounds.providing(&missing);
+        };
+        round = rounds.providing(&missing, &owners.borrow());
         if round.is_empty() {
             return Err(ToolError::Library {
                 tool: recipe.name,
-                library: missing.into_iter().next().unwrap_or_default(),
+                library: library.clone(),
             });
         }
     }
@@ -189,41 +196,44 @@ fn make_links(root: &Path, links: &[Link]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The program, its modules, and every library they lead to.
-fn reachable(
-    recipe: &Recipe,
-    root: &Path,
-) -> Result<(BTreeSet<String>, BTreeSet<String>), ToolError> {
+/// What the program and its modules lead to.
+struct Reachable {
+    /// Libraries that are there.
+    present: BTreeSet<String>,
+    /// Libraries that are not, and a file that needs each, as placed.
+    missing: BTreeMap<String, String>,
+}
+
+fn reachable(recipe: &Recipe, root: &Path) -> Result<Reachable, ToolError> {
     let unpack = |source| ToolError::Unpack {
         tool: recipe.name,
         source,
     };
-    let mut ahead = vec![root.join("bin").join(recipe.program)];
+    let program = format!("bin/{}", recipe.program);
+    let mut ahead = vec![program.clone()];
     if let Some((folder, _)) = recipe.modules {
         for entry in fs::read_dir(root.join(folder)).map_err(unpack)? {
-            ahead.push(entry.map_err(unpack)?.path());
+            let name = entry.map_err(unpack)?.file_name();
+            ahead.push(format!("{folder}/{}", name.to_string_lossy()));
         }
     }
     let mut present = BTreeSet::from([elf::LOADER.to_owned()]);
-    let mut missing = BTreeSet::new();
-    while let Some(path) = ahead.pop() {
-        for library in elf::needed(&path, recipe.name)? {
-            let path = root.join("lib").join(&library);
-            if !path.exists() {
-                missing.insert(library);
+    let mut missing = BTreeMap::new();
+    while let Some(file) = ahead.pop() {
+        for library in elf::needed(&root.join(&file), recipe.name)? {
+            let place = format!("lib/{library}");
+            if !root.join(&place).exists() {
+                missing.insert(library, file.clone());
             } else if present.insert(library) {
-                ahead.push(path);
+                ahead.push(place);
             }
         }
     }
     if !root.join("lib").join(elf::LOADER).exists() {
-        missing.insert("libc.so.6".to_owned());
+        // The libc's package has it.
+        missing.insert("libc.so.6".to_owned(), program);
     }
-    Ok((present, missing))
-}
-
-fn missing_libraries(recipe: &Recipe, root: &Path) -> Result<BTreeSet<String>, ToolError> {
-    Ok(reachable(recipe, root)?.1)
+    Ok(Reachable { present, missing })
 }
 
 /// Takes out the libraries that nothing kept leads to.
@@ -234,7 +244,7 @@ fn prune(recipe: &Recipe, root: &Path) -> Result<(), ToolError> {
     };
     let lib = root.join("lib");
     let mut kept: BTreeSet<PathBuf> = BTreeSet::new();
-    for library in reachable(recipe, root)?.0 {
+    for library in reachable(recipe, root)?.present {
         let path = lib.join(library);
         kept.insert(fs::canonicalize(&path).map_err(unpack)?);
         kept.insert(path);
@@ -270,10 +280,15 @@ impl<'universe> Rounds<'universe> {
         taken
     }
 
-    /// The packages that have these libraries, as far as names tell; if none is
-    /// told by its name, all that are left.
-    fn providing(&mut self, libraries: &BTreeSet<String>) -> Vec<&'universe Package> {
-        let names: BTreeSet<String> = libraries.iter().map(|library| squeezed(library)).collect();
+    /// The packages that have these libraries, each given with a file that needs it,
+    /// as far as names tell; else those that the needing files' packages depend on;
+    /// else all that are left.
+    fn providing(
+        &mut self,
+        libraries: &BTreeMap<String, String>,
+        owners: &BTreeMap<String, &'universe Package>,
+    ) -> Vec<&'universe Package> {
+        let names: BTreeSet<String> = libraries.keys().map(|name| squeezed(name)).collect();
         let exact = self.take(|package| package_names(package).any(|name| names.contains(&name)));
         if !exact.is_empty() {
             return exact;
@@ -282,10 +297,22 @@ impl<'universe> Rounds<'universe> {
             let own = squeezed(&package.name);
             names.iter().any(|name| own.starts_with(name.as_str()))
         });
-        if close.is_empty() {
+        if !close.is_empty() {
+            return close;
+        }
+        // A closure was made of them, so they can be read.
+        let depended: BTreeSet<String> = libraries
+            .values()
+            .filter_map(|file| owners.get(file))
+            .flat_map(|package| package.dependencies().into_iter().flatten())
+            .flat_map(|group| group.0)
+            .map(|relation| relation.name)
+            .collect();
+        let near = self.take(|package| depended.contains(&package.name));
+        if near.is_empty() {
             self.take(|_| true)
         } else {
-            close
+            near
         }
     }
 }

@@ -88,6 +88,25 @@ fn a_stale_suite_is_asked_for_again_and_may_be_unchanged() {
 }
 
 #[test]
+fn the_state_of_suites_is_told_without_their_indices() {
+    let mut mirror = Mirror::plain();
+    mirror.publish();
+    let source = mirror.source("test", false);
+    let state = mirror.client().apt.state(&source).unwrap();
+    // A new Release that lists the same indices.
+    mirror.head.insert("Date", date(0));
+    mirror.publish();
+    assert_eq!(mirror.client().apt.state(&source).unwrap(), state);
+    assert_eq!(mirror.server.requests("Packages").len(), 0);
+    let changed = stanza("a", "1.1", "").into_bytes();
+    mirror
+        .files
+        .insert("main/binary-amd64/Packages".to_owned(), changed);
+    mirror.publish();
+    assert_ne!(mirror.client().apt.state(&source).unwrap(), state);
+}
+
+#[test]
 fn an_expired_copy_is_used_offline_and_nowhere_else() {
     let mut mirror = Mirror::plain();
     mirror.head.insert("Valid-Until", date(-1));
