@@ -2,6 +2,14 @@
 //!
 //! A word may make a boot faster or surer; it may not change what a userland
 //! sees, or a result would be one of the harness's making.
+//!
+//! Left out on purpose: `mitigations=off` (prctl's PR_GET_SPECULATION_CTRL and the
+//! page-table isolation that vsyscall has a case of its own for; no gain beyond
+//! the noise), `apparmor=0` and `audit=0` (what a userland meets), `loglevel=0`
+//! (a panic is silent then), `nolapic_timer` and `tsc_early_khz` (no gain beyond
+//! the noise once `acpi=noirq` is there, and a wrong figure skews the clock),
+//! `lpj=` (its figure depends on CONFIG_HZ; a kernel that knows its TSC needs
+//! none).
 
 use crate::Acceleration;
 
@@ -41,12 +49,17 @@ const ALWAYS: &[KernelWord] = &[
     },
 ];
 
-/// What only helps where the processor is translated: each is about code that
-/// patches itself, which costs a translator its translations.
-const TRANSLATED: &[KernelWord] = &[KernelWord {
-    word: "noreplace-smp",
-    reason: "lock prefixes stay as they are on a single processor; without it they are patched out, and all code around them is translated anew",
-}];
+/// What only helps where the processor is translated.
+const TRANSLATED: &[KernelWord] = &[
+    KernelWord {
+        word: "noreplace-smp",
+        reason: "lock prefixes stay as they are on a single processor; without it they are patched out, and all code around them is translated anew",
+    },
+    KernelWord {
+        word: "acpi=noirq",
+        reason: "interrupt lines are told by the firmware's tables: through ACPI the kernel runs a loop of 128 rounds of bytecode for each PCI device it turns on, a fifth of a second for each disk. Only /proc/interrupts shows it; one CPU only",
+    },
+];
 
 /// The words for a machine of this acceleration, in order.
 #[must_use]

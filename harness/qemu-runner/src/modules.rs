@@ -5,12 +5,14 @@
 //! installation), so the modules are asked themselves. Only those needed are
 //! opened: there are thousands.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod tree;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::compression::{Compression, DecompressError};
-use crate::modinfo::{ModInfo, builtin_aliases};
+use crate::compression::DecompressError;
+use tree::{ModuleTree, modinfo, normal, read_module};
 
 /// What a guest needs besides what PID 1 brings: the bus, the disks, the channel,
 /// randomness, the images' file system, and a writable layer over it.
@@ -126,140 +128,6 @@ pub fn select_modules(
     Ok(selection.plan)
 }
 
-/// Files spell a module's name with `-` or `_`, the kernel with `_` alone.
-fn normal(name: &str) -> String {
-    name.replace('-', "_")
-}
-
-/// The names in a /lib/modules/RELEASE.
-struct ModuleTree {
-    directory: PathBuf,
-    built_in: BTreeSet<String>,
-    files: BTreeMap<String, PathBuf>,
-}
-
-impl ModuleTree {
-    fn open(directory: &Path) -> Result<Self, ModulesError> {
-        let list = directory.join("modules.builtin");
-        let text = std::fs::read_to_string(&list).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => ModulesError::NoBuiltinList {
-                path: directory.to_owned(),
-            },
-            _ => ModulesError::Read { path: list, source },
-        })?;
-        let built_in = text
-            .lines()
-            .filter_map(|line| module_name(Path::new(line)))
-            .collect();
-        let mut files = BTreeMap::new();
-        walk(directory, &mut files)?;
-        Ok(Self {
-            directory: directory.to_owned(),
-            built_in,
-            files,
-        })
-    }
-
-    /// Who answers to an alias: a module's name, built in or not.
-    fn by_alias(&self, alias: &str) -> Result<Option<String>, ModulesError> {
-        let alias = normal(alias);
-        let path = self.directory.join("modules.builtin.modinfo");
-        // Before 5.2 there is no such file; what is built in has no aliases then.
-        match std::fs::read(&path) {
-            Ok(content) => {
-                if let Some((_, module)) =
-                    builtin_aliases(&content).find(|(name, _)| normal(name) == alias)
-                {
-                    return Ok(Some(normal(&module)));
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(ModulesError::Read { path, source }),
-        }
-        // Soft dependencies name algorithms (`crc32c`), which are found without
-        // opening the thousands of drivers.
-        let (likely, others): (Vec<_>, Vec<_>) = self
-            .files
-            .iter()
-            .partition(|(_, path)| path.iter().any(|part| part == "crypto"));
-        for group in [likely, others] {
-            let mut found = Vec::new();
-            for (name, path) in group {
-                let info = modinfo(path, &read_module(path)?)?;
-                if info.aliases.iter().any(|other| normal(other) == alias) {
-                    found.push(name);
-                }
-            }
-            // Of several implementations the portable one loads on every CPU.
-            let generic = found.iter().find(|name| name.ends_with("_generic"));
-            if let Some(name) = generic.or(found.first()) {
-                return Ok(Some((*name).clone()));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// `kernel/drivers/virtio/virtio-pci.ko.xz` → `virtio_pci`.
-fn module_name(path: &Path) -> Option<String> {
-    let name = path.file_name()?.to_str()?;
-    let (name, extension) = name.split_once(".ko")?;
-    ["", ".xz", ".zst", ".gz"]
-        .contains(&extension)
-        .then(|| normal(name))
-}
-
-fn walk(directory: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<(), ModulesError> {
-    let read_error = |source| ModulesError::Read {
-        path: directory.to_owned(),
-        source,
-    };
-    for entry in std::fs::read_dir(directory).map_err(read_error)? {
-        let entry = entry.map_err(read_error)?;
-        let kind = entry.file_type().map_err(read_error)?;
-        let path = entry.path();
-        if kind.is_dir() {
-            walk(&path, files)?;
-        } else if let Some(name) = module_name(&path) {
-            // As depmod searches: updates/ before the rest.
-            let is_update = |path: &Path| path.iter().any(|part| part == "updates");
-            match files.get(&name) {
-                Some(other) if is_update(other) || !is_update(&path) && *other < path => {}
-                _ => {
-                    files.insert(name, path);
-                }
-            }
-        }
-        // Symbolic links (build, source) lead out of the tree.
-    }
-    Ok(())
-}
-
-fn read_module(path: &Path) -> Result<Vec<u8>, ModulesError> {
-    let bytes = std::fs::read(path).map_err(|source| ModulesError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    match Compression::detect(&bytes) {
-        Some(compression) => {
-            compression
-                .decompress(&bytes)
-                .map_err(|source| ModulesError::Decompress {
-                    path: path.to_owned(),
-                    source,
-                })
-        }
-        None => Ok(bytes),
-    }
-}
-
-fn modinfo(path: &Path, content: &[u8]) -> Result<ModInfo, ModulesError> {
-    ModInfo::of_module(content).map_err(|error| ModulesError::NotAModule {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
-}
-
 struct Selection {
     tree: ModuleTree,
     visited: BTreeSet<String>,
@@ -308,3 +176,6 @@ impl Selection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

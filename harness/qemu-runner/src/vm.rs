@@ -1,6 +1,5 @@
 //! A running virtual machine: started, talked to, ended.
 
-use std::collections::HashSet;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -13,10 +12,9 @@ use std::time::{Duration, Instant};
 use wire::{FrameError, FromGuest, ToGuest};
 
 use crate::console::{self, Tail};
-use crate::machine::MAX_SERIAL;
 use crate::spawner::SpawnError;
 use crate::stderr::Stderr;
-use crate::{ConsoleLine, LineKind, MAX_DISKS, Machine, Spawner, StartError, VmEnd};
+use crate::{ConsoleLine, LineKind, Machine, Spawner, StartError, VmEnd};
 
 /// How long a kernel that panicked may take to reboot, and QEMU whose channel or
 /// console closed to end.
@@ -79,7 +77,7 @@ impl Vm {
     /// When the machine cannot be as described, or QEMU not be executed. What
     /// QEMU itself finds wrong comes from [`Vm::ready`].
     pub fn start(spawner: &Spawner, machine: &Machine) -> Result<Self, StartError> {
-        check(machine)?;
+        machine.check()?;
         let console_file =
             std::fs::File::create(&machine.console).map_err(|source| StartError::Console {
                 path: machine.console.clone(),
@@ -456,36 +454,6 @@ fn read_channel(mut channel: UnixStream, sender: &Sender<Event>) {
             return;
         }
     }
-}
-
-/// What QEMU would only say after it was started, or not at all.
-fn check(machine: &Machine) -> Result<(), StartError> {
-    if machine.disks.len() > MAX_DISKS {
-        return Err(StartError::TooManyDisks {
-            count: machine.disks.len(),
-        });
-    }
-    let mut serials = HashSet::new();
-    for disk in &machine.disks {
-        let serial = disk.serial.clone();
-        if serial.len() > MAX_SERIAL {
-            return Err(StartError::SerialTooLong { serial });
-        }
-        if !serials.insert(&disk.serial) {
-            return Err(StartError::SerialTwice { serial });
-        }
-    }
-    let disks = machine.disks.iter().map(|disk| &disk.path);
-    for path in [&machine.kernel, &machine.initramfs]
-        .into_iter()
-        .chain(disks)
-    {
-        std::fs::File::open(path).map_err(|source| StartError::File {
-            path: path.clone(),
-            source,
-        })?;
-    }
-    Ok(())
 }
 
 /// Lets the child have a file descriptor under the number it has here.
