@@ -279,8 +279,9 @@ impl Worker<'_> {
                 .kernels
                 .iter()
                 .map(|kernel| {
-                    let (images, bootery, machines) = (&images, &bootery, &machines);
-                    scope.spawn(move || self.kernel(kernel, images, bootery, machines))
+                    let (images, bootery) = (&images, &bootery);
+                    let (builders, machines) = (&builders, &machines);
+                    scope.spawn(move || self.kernel(kernel, images, bootery, builders, machines))
                 })
                 .collect();
             kernels
@@ -330,6 +331,7 @@ impl Worker<'_> {
         kernel: &'p Kernel,
         images: &Images,
         bootery: &Bootery<'_>,
+        builders: &Slots,
         machines: &Slots,
     ) -> Option<Doubtful<'p>> {
         let left =
@@ -343,6 +345,8 @@ impl Worker<'_> {
             return None;
         }
         let prepared = {
+            // An uncompressed kernel is 60 MB in memory: not all of them at once.
+            let _slot = builders.take();
             let _phase = self.phases.enter(Phase::Build);
             bootery.prepare(kernel)
         };
