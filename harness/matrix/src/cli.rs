@@ -48,9 +48,13 @@ pub(crate) struct SelectionArguments {
     /// Kernels: names, `6.x`, `6.*`, `>=5.10`, `6.1+vsyscall=emulate`, or a path to a kernel
     #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) kernels: Vec<String>,
-    /// Images: names, globs (`debian:*`), or a path to a folder or a tar
+    /// Images: names, globs (`debian:*`), tags (`family=rhel`), a registry's
+    /// (`docker.io/library/alpine:3.20`), or a path to a folder or a tar
     #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) images: Vec<String>,
+    /// Every image there is a file for, also those of registries
+    #[arg(long, conflicts_with = "images")]
+    pub(crate) all_images: bool,
     /// Checks: names or globs
     #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) checks: Vec<String>,
@@ -82,7 +86,7 @@ pub(crate) struct RunArguments {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Go on with a run that was cut short: only cells without a result run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "all_images", "checks", "dry_run"])]
     pub(crate) resume: Option<PathBuf>,
     /// Print the plan and stop
     #[arg(long)]

@@ -79,6 +79,7 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Chec
     let timeout = table
         .value("timeout")
         .map(|value| value.amount("s", duration));
+    let entrypoint = table.boolean("entrypoint").unwrap_or(false);
     let default = table.boolean("default").unwrap_or(true);
     let notes = table.string("notes").map(|notes| notes.value);
     table.finish();
@@ -89,6 +90,7 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Chec
             // Given but wrong is not the same as not given.
             stdout: stdout.map_or(Some(None), |given| given.map(Some))?,
             timeout: timeout.map_or(Some(None), |given| given.map(Some))?,
+            entrypoint,
         },
         default,
         notes,

@@ -314,6 +314,24 @@ impl fmt::Display for ImageSource {
                 path.display().fmt(formatter)
             }
             ImageSource::Program(program) => write!(formatter, "program {program}"),
+            ImageSource::Oci(oci) => {
+                write!(formatter, "{}", oci.reference)?;
+                if oci.architecture != "amd64" {
+                    write!(formatter, " {}", oci.architecture)?;
+                }
+                Ok(())
+            }
+            ImageSource::Archive(archive) => {
+                archive.path.display().fmt(formatter)?;
+                match &archive.image {
+                    Some(image) => write!(formatter, " {image}"),
+                    None => Ok(()),
+                }
+            }
+            ImageSource::Daemon(daemon) => {
+                write!(formatter, "{} {}", daemon.engine.program(), daemon.image)
+            }
+            ImageSource::Download(download) => formatter.write_str(&download.url),
         }
     }
 }

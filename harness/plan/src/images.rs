@@ -1,5 +1,6 @@
 //! images/NAME.toml.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::expectation::ExpectEntry;
 use crate::name::name;
 use crate::similar::{nearest, quoted_list};
 use crate::source::image_sources;
-use crate::{Check, CheckEntry, Image, ImageEntry};
+use crate::{Check, CheckEntry, Given, Image, ImageEntry};
 
 /// docker's own.
 pub(crate) const DEFAULT_PATH: &str =
@@ -59,6 +60,14 @@ fn read(
     }
     let sources = image_sources(&table, project);
     let environment = environment(&table);
+    let given = Given {
+        environment: environment
+            .as_ref()
+            .map(|variables| variables.given.clone())
+            .unwrap_or_default(),
+        user: table.has("user"),
+        directory: table.has("directory"),
+    };
     let user = match table.value("user") {
         Some(value) => value.parsed(user),
         None => Some("0:0".into()),
@@ -78,7 +87,9 @@ fn read(
         .iter()
         .map(ExpectEntry::read)
         .collect();
+    let tags = tags(&table);
     let default = table.boolean("default").unwrap_or(true);
+    let optional = table.boolean("optional").unwrap_or(false);
     let notes = table.string("notes").map(|notes| notes.value);
     table.finish();
 
@@ -108,15 +119,18 @@ fn read(
     Some(ImageEntry {
         default,
         on_demand: on_demand.collect(),
+        tags: tags?,
         notes,
         image: Image {
             name: name?,
             sources,
-            environment: environment?,
+            environment: environment?.all,
             user: user?,
             directory: directory?,
             checks: rows.iter().map(|row| row.check.clone()).collect(),
             expectations: expects.iter().flat_map(ExpectEntry::expectations).collect(),
+            given,
+            optional,
         },
     })
 }
@@ -255,8 +269,38 @@ impl Available<'_> {
     }
 }
 
+/// `tags = { family = "rhel" }`: words to select images by.
+fn tags(table: &Table<'_>) -> Option<BTreeMap<String, String>> {
+    let mut tags = BTreeMap::new();
+    let Some(value) = table.value("tags") else {
+        return Some(tags);
+    };
+    let mut sound = true;
+    for (key, value) in value.table("a table of tags")?.entries() {
+        if let Err(refusal) = name(&key.value) {
+            table.report(refusal.at(&key.place));
+            sound = false;
+        }
+        match value.scalar() {
+            Some(text) => {
+                tags.insert(key.value, text.value);
+            }
+            None => sound = false,
+        }
+    }
+    sound.then_some(tags)
+}
+
+/// The variables of an image's file.
+struct Variables {
+    /// As the file has them.
+    given: Vec<(String, String)>,
+    /// With the PATH that is always there.
+    all: Vec<(String, String)>,
+}
+
 /// In the order of the file; PATH comes first unless the file places it.
-fn environment(table: &Table<'_>) -> Option<Vec<(String, String)>> {
+fn environment(table: &Table<'_>) -> Option<Variables> {
     let mut variables = Vec::new();
     let mut sound = true;
     if let Some(value) = table.value("environment") {
@@ -274,10 +318,14 @@ fn environment(table: &Table<'_>) -> Option<Vec<(String, String)>> {
             }
         }
     }
+    let given = variables.clone();
     if variables.iter().all(|(name, _)| name != "PATH") {
         variables.insert(0, ("PATH".into(), DEFAULT_PATH.into()));
     }
-    sound.then_some(variables)
+    sound.then_some(Variables {
+        given,
+        all: variables,
+    })
 }
 
 fn user(text: &str) -> Result<String, Refusal> {

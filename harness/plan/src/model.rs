@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::ImageReference;
+
 /// A kernel as one column of the table: an entry of kernels.toml, a variant of
 /// one, or a file named on the command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,6 +125,22 @@ pub struct Image {
     pub checks: Vec<Check>,
     /// What is known of it; the first that applies to a cell wins.
     pub expectations: Vec<verdict::Expectation>,
+    /// Which of environment, user and directory the file gives. In the others an
+    /// image that brings a configuration (a registry's) has its own way.
+    pub given: Given,
+    /// A run in which it could not be had still counts as complete.
+    pub optional: bool,
+}
+
+/// What an image's file says of how its containers run, as against defaults.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Given {
+    /// Variables the file sets, without the PATH that is added.
+    pub environment: Vec<(String, String)>,
+    /// `user` is given.
+    pub user: bool,
+    /// `directory` is given.
+    pub directory: bool,
 }
 
 /// Where a userland's files come from.
@@ -136,6 +154,82 @@ pub enum ImageSource {
     Tarball(PathBuf),
     /// A program of our own, alone in its root: `vsyscall`.
     Program(String),
+    /// An image of a registry.
+    Oci(OciSource),
+    /// An image in a file or folder: what `docker save` writes, or an OCI layout.
+    Archive(ArchiveSource),
+    /// An image that a container engine of this machine has.
+    Daemon(DaemonSource),
+    /// A tar of a root file system that is fetched.
+    Download(DownloadSource),
+}
+
+/// An image of a registry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OciSource {
+    /// Which.
+    pub reference: ImageReference,
+    /// `amd64` or `i386`, of an image that is there for several.
+    pub architecture: String,
+    /// Plain http is taken, which otherwise only a registry on loopback may speak.
+    pub insecure: bool,
+}
+
+/// An image in a file or folder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ArchiveSource {
+    /// A tar, compressed or not, or a folder.
+    pub path: PathBuf,
+    /// Which of several: a name and tag, or an OCI layout's reference name.
+    pub image: Option<String>,
+    /// `amd64` or `i386`.
+    pub architecture: String,
+}
+
+/// An image that a container engine of this machine has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DaemonSource {
+    /// Which engine.
+    pub engine: Engine,
+    /// As the engine knows it.
+    pub image: String,
+}
+
+/// Container engines whose `save` is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// `docker save`.
+    Docker,
+    /// `podman save`.
+    Podman,
+}
+
+impl Engine {
+    /// Its command.
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+/// A tar of a root file system that is fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DownloadSource {
+    /// `https://…/alpine-minirootfs-3.20.0-x86_64.tar.gz`.
+    pub url: String,
+    /// What its bytes must come to.
+    pub checksum: Checksum,
+}
+
+/// What a fetched file is held against.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Checksum {
+    /// 64 hexadecimal digits in lower case.
+    Sha256(String),
+    /// The URL of a file as `sha256sum` writes it, with a line for this one.
+    File(String),
 }
 
 /// One command run in a container of an image, with what counts as a pass.
@@ -150,6 +244,8 @@ pub struct Check {
     pub stdout: Option<String>,
     /// Its own time limit, milliseconds before scaling; the run's where none.
     pub timeout: Option<u64>,
+    /// The image's own entry point goes before the command, as with `docker run`.
+    pub entrypoint: bool,
 }
 
 /// What one run does.

@@ -1,5 +1,6 @@
 //! What a project's files mean, before anything is selected.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::{Check, Image, Kernel, Version};
@@ -50,6 +51,8 @@ pub struct ImageEntry {
     pub image: Image,
     /// Those of its checks that run only when named.
     pub on_demand: Vec<String>,
+    /// What it can be selected by besides its name: `family`, `libc`, `eol`, …
+    pub tags: BTreeMap<String, String>,
     /// The file's own words about it.
     pub notes: Option<String>,
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 use crate::document::{Refusal, Table, Value};
+use crate::image_source;
 use crate::similar::{nearest, quoted_list};
 use crate::{AptSource, AptSuite, Archive, ImageSource, KernelSource};
 
@@ -119,7 +120,20 @@ fn kernel_source(mut table: Table<'_>, project: &Path) -> Option<KernelSource> {
 }
 
 fn image_source(mut table: Table<'_>, project: &Path) -> Option<ImageSource> {
-    match kind(&table, &["apt", "directory", "tarball", "program"])? {
+    let kinds = [
+        "apt",
+        "directory",
+        "tarball",
+        "program",
+        "oci",
+        "archive",
+        "daemon",
+    ];
+    match kind(&table, &kinds)? {
+        "oci" => image_source::oci(table),
+        "archive" => image_source::archive(table, project),
+        "daemon" => image_source::daemon(table),
+        "tarball" => image_source::tarball(table, project),
         "apt" => {
             table.describe("an apt source of an image");
             let suites = apt_suites(&table);
@@ -140,12 +154,6 @@ fn image_source(mut table: Table<'_>, project: &Path) -> Option<ImageSource> {
             let directory = path(&table, "directory", project);
             table.finish();
             Some(ImageSource::Directory(directory?))
-        }
-        "tarball" => {
-            table.describe("a tarball source");
-            let tarball = path(&table, "tarball", project);
-            table.finish();
-            Some(ImageSource::Tarball(tarball?))
         }
         _ => {
             table.describe("a program source");
@@ -222,7 +230,7 @@ fn suite(table: &Table<'_>, archive: &Value<'_>) -> Option<AptSuite> {
 }
 
 /// The base URL of an archive or repository, without the slash at its end.
-fn url(text: &str) -> Result<String, Refusal> {
+pub(crate) fn url(text: &str) -> Result<String, Refusal> {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
@@ -259,7 +267,7 @@ fn packages(table: &Table<'_>) -> Option<Vec<String>> {
 }
 
 /// A rule for names that have no space in them and are not empty.
-fn one_word(what: &'static str) -> impl Fn(&str) -> Result<String, Refusal> {
+pub(crate) fn one_word(what: &'static str) -> impl Fn(&str) -> Result<String, Refusal> {
     move |text| {
         if text.is_empty() {
             Err(Refusal::new(format!("the {what} is empty")))
@@ -277,7 +285,7 @@ fn has_space(text: &str) -> bool {
     text.contains(char::is_whitespace)
 }
 
-fn architecture(text: &str) -> Result<String, Refusal> {
+pub(crate) fn architecture(text: &str) -> Result<String, Refusal> {
     if ARCHITECTURES.contains(&text) {
         return Ok(text.to_owned());
     }
@@ -290,7 +298,7 @@ fn architecture(text: &str) -> Result<String, Refusal> {
 }
 
 /// A path relative to the project; not looked at here, as it may be built later.
-fn path(table: &Table<'_>, key: &'static str, project: &Path) -> Option<PathBuf> {
+pub(crate) fn path(table: &Table<'_>, key: &'static str, project: &Path) -> Option<PathBuf> {
     table.value(key)?.parsed(|text| {
         if text.is_empty() {
             Err(Refusal::new(format!("`{key}` is empty")).hint("a path relative to the project"))

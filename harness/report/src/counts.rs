@@ -36,8 +36,10 @@ pub struct Counts {
     pub kernels_unavailable_optional: usize,
     /// All images.
     pub images: usize,
-    /// Unavailable.
+    /// Unavailable, and the run is incomplete without them.
     pub images_unavailable: usize,
+    /// Unavailable, and marked optional.
+    pub images_unavailable_optional: usize,
 }
 
 impl Counts {
@@ -50,7 +52,12 @@ impl Counts {
             images_unavailable: run
                 .images
                 .iter()
-                .filter(|image| image.reason.is_some())
+                .filter(|image| image.reason.is_some() && !image.optional)
+                .count(),
+            images_unavailable_optional: run
+                .images
+                .iter()
+                .filter(|image| image.reason.is_some() && image.optional)
                 .count(),
             ..Self::default()
         };
@@ -66,6 +73,12 @@ impl Counts {
                 counts.kernels_unavailable += 1;
             }
         }
+        let optional_images: Vec<&str> = run
+            .images
+            .iter()
+            .filter(|image| image.optional && image.reason.is_some())
+            .map(|image| image.id.as_str())
+            .collect();
         for cell in &run.cells {
             *counts.kinds.entry(cell.outcome.kind()).or_default() += 1;
             match cell.verdict {
@@ -75,7 +88,9 @@ impl Counts {
                 Verdict::Flaky => counts.flaky += 1,
                 Verdict::NotRun => {
                     counts.not_run += 1;
-                    if optional.contains(&cell.kernel.as_str()) {
+                    if optional.contains(&cell.kernel.as_str())
+                        || optional_images.contains(&cell.image.as_str())
+                    {
                         counts.not_run_optional += 1;
                     }
                 }
@@ -141,8 +156,12 @@ impl Counts {
             }
         }
         line.push_str(&format!("; {}", plural(self.images, "image")));
-        if self.images_unavailable > 0 {
-            line.push_str(&format!(", {} unavailable", self.images_unavailable));
+        let unavailable = self.images_unavailable + self.images_unavailable_optional;
+        if unavailable > 0 {
+            line.push_str(&format!(", {unavailable} unavailable"));
+            if self.images_unavailable_optional > 0 {
+                line.push_str(&format!(" ({} optional)", self.images_unavailable_optional));
+            }
         }
         line
     }

@@ -195,6 +195,9 @@ pub struct ImageRow {
     pub source: BTreeMap<String, String>,
     /// Why it is unavailable.
     pub reason: Option<String>,
+    /// A run without it still counts as complete.
+    #[serde(default)]
+    pub optional: bool,
     /// Its checks in order, with their commands.
     pub checks: Vec<CheckRow>,
 }

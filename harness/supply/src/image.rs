@@ -12,10 +12,15 @@ use crate::apt::AptError;
 use crate::cache::{Cache, CacheError, Key, hex};
 use crate::debian_root::{self, RootError};
 use crate::disk::{self, DiskError};
+use crate::http::{Http, HttpError};
 use crate::kernel::Packaged;
+use crate::oci::archive::{self, Archive};
+use crate::oci::{self, Digest, ImageConfig, Limits, OciError, Registries};
 use crate::progress::Progress;
 use crate::tools::{Tool, ToolError};
 use crate::tree::{self, ContentError, DirectoryError, Inode, Spool, TarError, Tree, TreeError};
+
+mod download;
 
 const DISK: &str = "root.squashfs";
 const RECORD: &str = "image.json";
@@ -29,6 +34,9 @@ pub struct ImageDisk {
     pub digest: String,
     /// Where it is from, for the report.
     pub source: BTreeMap<String, String>,
+    /// What the image says of how its containers run; empty of one that brings no
+    /// configuration.
+    pub config: ImageConfig,
 }
 
 /// Why an image is not to be had.
@@ -50,6 +58,20 @@ pub enum ImageError {
         path: PathBuf,
         /// Why.
         source: TarError,
+    },
+    /// The registry, the archive or the engine does not have it, or it is broken.
+    #[error(transparent)]
+    Oci(#[from] OciError),
+    /// A tarball or its checksums cannot be fetched.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A file of checksums has no line for the tarball.
+    #[error("{url}: no line with a SHA-256 for {name}")]
+    Checksums {
+        /// The file of checksums.
+        url: String,
+        /// The tarball's name.
+        name: String,
     },
     /// No such program is built in.
     #[error("no built-in program is called {name}; there is {known}")]
@@ -97,6 +119,8 @@ pub(crate) struct Maker<'supply> {
 struct Record {
     digest: String,
     source: BTreeMap<String, String>,
+    #[serde(default)]
+    config: ImageConfig,
 }
 
 impl Maker<'_> {
@@ -118,7 +142,14 @@ impl Maker<'_> {
             let debs = fetch()?;
             let spool = self.spool()?;
             let tree = debian_root::assemble(&debs, &spool)?;
-            Ok((tree, Record { digest, source }))
+            Ok((
+                tree,
+                Record {
+                    digest,
+                    source,
+                    config: ImageConfig::default(),
+                },
+            ))
         })
     }
 
@@ -133,28 +164,196 @@ impl Maker<'_> {
             let record = Record {
                 digest: tree::digest(&walk.tree)?,
                 source: path_of("directory", folder),
+                config: ImageConfig::default(),
             };
             Ok((walk.tree, record))
         })
     }
 
-    /// A tar of a root file system.
-    pub(crate) fn tarball(&self, path: &Path) -> Result<ImageDisk, ImageError> {
+    /// A tar of a root file system, or one that begins as an archive of images does.
+    pub(crate) fn tarball(&self, path: &Path, limits: Limits) -> Result<ImageDisk, ImageError> {
+        if archive::begins_like_one(path)? {
+            return self.archive(
+                &plan::ArchiveSource {
+                    path: path.to_path_buf(),
+                    image: None,
+                    architecture: "amd64".to_owned(),
+                },
+                limits,
+            );
+        }
         let sha256 = sha256_of(path)?;
-        let key = Key::new("tarball-v1").with("sha256", &sha256);
-        self.disk(key, || {
+        self.tar(&sha256, path_of("tarball", path), || Ok(path.to_path_buf()))
+    }
+
+    /// A tar of a root file system that is fetched.
+    pub(crate) fn download(
+        &self,
+        http: &Http,
+        source: &plan::DownloadSource,
+    ) -> Result<ImageDisk, ImageError> {
+        let sha256 = match &source.checksum {
+            plan::Checksum::Sha256(sha256) => sha256.clone(),
+            plan::Checksum::File(url) => download::checksum(self.cache, http, url, &source.url)?,
+        };
+        let words = BTreeMap::from([
+            ("tarball".to_owned(), source.url.clone()),
+            ("sha256".to_owned(), sha256.clone()),
+        ]);
+        self.tar(&sha256, words, || {
+            download::tarball(self.cache, http, &source.url, &sha256)
+        })
+    }
+
+    fn tar(
+        &self,
+        sha256: &str,
+        source: BTreeMap<String, String>,
+        fetch: impl FnOnce() -> Result<PathBuf, ImageError>,
+    ) -> Result<ImageDisk, ImageError> {
+        let key = Key::new("tarball-v1").with("sha256", sha256);
+        let disk = self.disk(key, || {
+            let path = fetch()?;
             let spool = self.spool()?;
             let mut tree = Tree::new();
-            let file = fs::File::open(path)?;
-            tree::read_tar(file, &spool, &mut tree).map_err(|source| ImageError::Tarball {
-                path: path.to_path_buf(),
-                source,
-            })?;
+            let file = fs::File::open(&path)?;
+            tree::read_tar(file, &spool, &mut tree)
+                .map_err(|source| ImageError::Tarball { path, source })?;
             let record = Record {
                 digest: format!("sha256:{sha256}"),
-                source: path_of("tarball", path),
+                source: source.clone(),
+                config: ImageConfig::default(),
             };
             Ok((tree, record))
+        })?;
+        // The same bytes may have been built under another name.
+        Ok(ImageDisk { source, ..disk })
+    }
+
+    /// An image of a registry. Built once per configuration, which names all its
+    /// layers' plain bytes; so a tag that moves to the same image is not built again.
+    pub(crate) fn oci(
+        &self,
+        registries: &Registries,
+        source: &plan::OciSource,
+    ) -> Result<ImageDisk, ImageError> {
+        let resolved = registries.resolve(source)?;
+        let digest = resolved.manifest_digest.to_string();
+        let disk = self.image(&resolved.manifest.config.digest, || {
+            let config = registries.config(source, &resolved)?;
+            let tree = registries.tree(source, &resolved, &config, &self.spool()?)?;
+            Ok((tree, config.image))
+        })?;
+        Ok(ImageDisk {
+            digest,
+            source: resolved.words(),
+            ..disk
+        })
+    }
+
+    /// An image in a file or folder.
+    pub(crate) fn archive(
+        &self,
+        source: &plan::ArchiveSource,
+        limits: Limits,
+    ) -> Result<ImageDisk, ImageError> {
+        let staging = self.cache.staging()?;
+        let archive = Archive::open(&source.path, staging.path(), limits)?;
+        let chosen = archive.choose(source.image.as_deref(), &source.architecture)?;
+        let disk = self.image(&chosen.digest, || {
+            let tree = archive.tree(&chosen, &self.spool()?, limits)?;
+            Ok((tree, chosen.config.image.clone()))
+        })?;
+        let mut words = path_of("archive", &source.path);
+        words.extend(
+            source
+                .image
+                .clone()
+                .map(|image| ("image".to_owned(), image)),
+        );
+        Ok(ImageDisk {
+            digest: chosen.digest.to_string(),
+            source: words,
+            ..disk
+        })
+    }
+
+    /// An image of a container engine, which is asked to save it only where the image
+    /// it calls so is another than the last time.
+    pub(crate) fn daemon(
+        &self,
+        source: &plan::DaemonSource,
+        limits: Limits,
+    ) -> Result<ImageDisk, ImageError> {
+        let program = source.engine.program();
+        let id = oci::engine_id(program, &source.image)?;
+        let words = BTreeMap::from([
+            ("daemon".to_owned(), program.to_owned()),
+            ("image".to_owned(), source.image.clone()),
+            ("id".to_owned(), id.clone()),
+        ]);
+        let saved = Key::new("saved-v1").with("engine", program).with("id", &id);
+        let known = self
+            .cache
+            .get("saved", &saved)
+            .and_then(|path| fs::read_to_string(path).ok())
+            .and_then(|text| Digest::parse(text.trim()));
+        if let Some(digest) = known
+            && self
+                .cache
+                .get("image", &image_key(&digest).with("disk", disk::VERSION))
+                .is_some()
+        {
+            let disk = self.finished(image_key(&digest))?;
+            return Ok(ImageDisk {
+                digest: digest.to_string(),
+                source: words,
+                ..disk
+            });
+        }
+        let staging = self.cache.staging()?;
+        let path = staging.path().join("saved.tar");
+        oci::saved(program, &source.image, &path)?;
+        let disk = self.archive(
+            &plan::ArchiveSource {
+                path,
+                image: None,
+                architecture: "amd64".to_owned(),
+            },
+            limits,
+        )?;
+        self.cache.replace("saved", &saved, |path| {
+            std::fs::write(path, &disk.digest).map_err(|source| CacheError::io(path, source))
+        })?;
+        Ok(ImageDisk {
+            source: words,
+            ..disk
+        })
+    }
+
+    fn image(
+        &self,
+        config: &Digest,
+        make: impl FnOnce() -> Result<(Tree, ImageConfig), ImageError>,
+    ) -> Result<ImageDisk, ImageError> {
+        self.disk(image_key(config), || {
+            let (tree, image) = make()?;
+            let record = Record {
+                digest: config.to_string(),
+                source: BTreeMap::new(),
+                config: image,
+            };
+            Ok((tree, record))
+        })
+    }
+
+    /// One that is there.
+    fn finished(&self, key: Key) -> Result<ImageDisk, ImageError> {
+        self.disk(key, || {
+            // It was there a moment ago.
+            Err(ImageError::Record {
+                path: self.cache.root().join("image"),
+            })
         })
     }
 
@@ -185,6 +384,7 @@ impl Maker<'_> {
             let record = Record {
                 digest: format!("sha256:{sha256}"),
                 source: BTreeMap::from([("program".to_owned(), name.to_owned())]),
+                config: ImageConfig::default(),
             };
             Ok((tree, record))
         })
@@ -216,6 +416,7 @@ impl Maker<'_> {
             path: root.join(DISK),
             digest: record.digest,
             source: record.source,
+            config: record.config,
         })
     }
 
@@ -225,6 +426,11 @@ impl Maker<'_> {
         let folder = self.cache.staging()?;
         Ok(Spool::new(folder.path())?)
     }
+}
+
+/// The rest of the key is added by [`Maker::disk`].
+fn image_key(config: &Digest) -> Key {
+    Key::new("oci-v1").with("config", config.as_str())
 }
 
 fn path_of(kind: &str, path: &Path) -> BTreeMap<String, String> {

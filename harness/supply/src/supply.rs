@@ -9,6 +9,7 @@ use crate::cache::{Cache, CacheError, Key};
 use crate::http::{Http, HttpOptions};
 use crate::image::{ImageDisk, ImageError, Maker};
 use crate::kernel::{self, KernelError, KernelFiles, Packaged};
+use crate::oci::{OciError, Registries, Resolved};
 use crate::progress::Progress;
 use crate::tools::{Tool, ToolError, Tools};
 
@@ -31,6 +32,9 @@ pub enum SupplyError {
     /// The cache could not be opened.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// The environment's settings for registries cannot be used.
+    #[error(transparent)]
+    Registries(Box<OciError>),
     /// A tool is not to be had.
     #[error(transparent)]
     Tool(#[from] ToolError),
@@ -73,6 +77,8 @@ pub struct Supply {
     cache: Arc<Cache>,
     apt: Arc<Apt>,
     tools: Tools,
+    http: Arc<Http>,
+    registries: Registries,
     progress: Arc<dyn Progress>,
     qemu: Option<PathBuf>,
 }
@@ -105,12 +111,27 @@ impl Supply {
             },
             Arc::clone(&progress),
         ));
-        let apt = Arc::new(Apt::new(Arc::clone(&cache), http, Arc::clone(&progress)));
+        let registries = Registries::new(
+            Arc::clone(&cache),
+            HttpOptions {
+                offline: options.offline,
+                ..HttpOptions::default()
+            },
+            Arc::clone(&progress),
+        )
+        .map_err(|error| SupplyError::Registries(Box::new(error)))?;
+        let apt = Arc::new(Apt::new(
+            Arc::clone(&cache),
+            Arc::clone(&http),
+            Arc::clone(&progress),
+        ));
         let tools = Tools::new(Arc::clone(&cache), Arc::clone(&apt), Arc::clone(&progress));
         Ok(Self {
             cache,
             apt,
             tools,
+            http,
+            registries,
             progress,
             qemu: options.qemu,
         })
@@ -140,6 +161,15 @@ impl Supply {
     /// When one of them cannot be reached or verified.
     pub fn reach(&self, source: &plan::AptSource) -> Result<Vec<String>, AptError> {
         Ok(self.apt.open(source)?.suites())
+    }
+
+    /// What an image's reference stands for in its registry now: the digests a lock
+    /// file keeps.
+    ///
+    /// # Errors
+    /// When the registry cannot be reached, refuses, or has no such image.
+    pub fn resolve_image(&self, source: &plan::OciSource) -> Result<Resolved, OciError> {
+        self.registries.resolve(source)
     }
 
     /// All tools.
@@ -225,7 +255,11 @@ impl Supply {
                 })
             }
             plan::ImageSource::Directory(folder) => maker.directory(folder),
-            plan::ImageSource::Tarball(path) => maker.tarball(path),
+            plan::ImageSource::Tarball(path) => maker.tarball(path, self.registries.limits()),
+            plan::ImageSource::Download(source) => maker.download(&self.http, source),
+            plan::ImageSource::Oci(source) => maker.oci(&self.registries, source),
+            plan::ImageSource::Archive(source) => maker.archive(source, self.registries.limits()),
+            plan::ImageSource::Daemon(source) => maker.daemon(source, self.registries.limits()),
             plan::ImageSource::Program(name) => maker.program(name, programs),
         }
     }
@@ -356,5 +390,10 @@ fn image_words(source: &plan::ImageSource) -> String {
             path.display().to_string()
         }
         plan::ImageSource::Program(name) => format!("the program {name}"),
+        // Their errors say where.
+        plan::ImageSource::Oci(source) => source.reference.registry.clone(),
+        plan::ImageSource::Archive(_) => "the archive".to_owned(),
+        plan::ImageSource::Daemon(source) => source.engine.program().to_owned(),
+        plan::ImageSource::Download(_) => "the tarball".to_owned(),
     }
 }

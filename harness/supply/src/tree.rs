@@ -9,6 +9,7 @@
 mod content;
 mod digest;
 mod directory;
+mod layer;
 mod path;
 mod pax;
 mod tar_reader;
@@ -21,8 +22,12 @@ use std::path::PathBuf;
 pub use content::{Content, ContentError, Spool};
 pub use digest::digest;
 pub use directory::{DirectoryError, Walk, fingerprint, read as read_directory};
+pub use layer::{Layer, LayerError};
 pub use path::{PathError, check as check_path};
-pub use tar_reader::{Member, TarError, Visited, read_members, read_tar, visit_tar};
+pub use tar_reader::{
+    Budget, Member, TarError, Visited, read_members, read_members_within, read_tar, visit_tar,
+};
+pub(crate) use tar_reader::{Indexed, index_tar};
 pub use tar_writer::{WriteError, write_tar};
 
 /// Owner, mode and what else an entry carries besides its kind.

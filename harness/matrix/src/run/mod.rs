@@ -7,6 +7,7 @@
 //! only then counts.
 
 mod boot;
+mod command;
 mod images;
 mod options;
 mod phases;
@@ -392,13 +393,13 @@ impl Worker<'_> {
             };
             let serial = format!("image{index}");
             disks.push(Disk {
-                path: disk.path,
+                path: disk.path.clone(),
                 serial: serial.clone(),
             });
             tasks.extend(
                 checks
                     .into_iter()
-                    .map(|check| Task::new(image, check, serial.clone())),
+                    .map(|check| Task::new(image, check, serial.clone(), &disk.config)),
             );
         }
         if tasks.is_empty() {
@@ -494,7 +495,11 @@ pub(crate) fn runs_folder(project: &Path, output: Option<&Path>) -> PathBuf {
 fn selection(arguments: &SelectionArguments, directory: PathBuf) -> plan::Selection {
     plan::Selection {
         kernels: arguments.kernels.clone(),
-        images: arguments.images.clone(),
+        images: if arguments.all_images {
+            vec!["*".to_owned()]
+        } else {
+            arguments.images.clone()
+        },
         checks: arguments.checks.clone(),
         directory,
     }

@@ -86,6 +86,7 @@ pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
         digest: disk.map(|disk| disk.digest.clone()),
         source: disk.map(|disk| disk.source.clone()).unwrap_or_default(),
         reason: None,
+        optional: image.optional,
         checks: image
             .checks
             .iter()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use plan::{Check, Image, Kernel};
 use qemu_runner::{Disk, VmEnd};
 use report::{Attempt, CellId, Event};
+use supply::ImageConfig;
 use verdict::{Cause, Outcome};
 use wire::{CellRequest, CellResult, Command, FromGuest, Limits, ToGuest};
 
@@ -31,6 +32,8 @@ pub(crate) struct Task<'a> {
     pub(crate) check: &'a Check,
     /// The serial of its image's disk.
     pub(crate) disk: String,
+    /// What runs, as the image's file and its own configuration have it.
+    command: Command,
     /// What attempts before this came to: a time limit or a silence that is to be
     /// confirmed.
     earlier: Vec<Outcome>,
@@ -39,8 +42,14 @@ pub(crate) struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    pub(crate) fn new(image: &'a Image, check: &'a Check, disk: String) -> Self {
+    pub(crate) fn new(
+        image: &'a Image,
+        check: &'a Check,
+        disk: String,
+        config: &ImageConfig,
+    ) -> Self {
         Task {
+            command: super::command::command(image, check, config),
             image,
             check,
             disk,
@@ -253,13 +262,7 @@ impl<'a> Session<'a> {
         booted.vm.send(&ToGuest::Run(Box::new(CellRequest {
             id,
             disk: task.disk.clone(),
-            command: Command {
-                arguments: task.check.command.clone(),
-                environment: task.image.environment.clone(),
-                directory: task.image.directory.clone(),
-                user: task.image.user.clone(),
-                hostname: "matrix".to_owned(),
-            },
+            command: task.command.clone(),
             limits: Limits {
                 time: limit,
                 output: OUTPUT_LIMIT,

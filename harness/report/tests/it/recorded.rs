@@ -80,6 +80,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
         digest: None,
         source: flat(&[("apt", "debian"), ("suite", "bookworm")]),
         reason: None,
+        optional: false,
         checks: checks
             .iter()
             .map(|name| CheckRow {

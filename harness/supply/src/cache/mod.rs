@@ -133,6 +133,12 @@ impl Cache {
         self.discard(&self.path(kind, &key.hex()))
     }
 
+    /// Removes what [`Cache::blob`] made, if it is there.
+    pub fn forget_blob(&self, sha256: &str) -> Result<(), CacheError> {
+        let _lock = self.lock("blob", sha256)?;
+        self.discard(&self.path("blob", sha256))
+    }
+
     /// A folder on the cache's own file system, removed when dropped.
     pub fn staging(&self) -> Result<tempfile::TempDir, CacheError> {
         self.session.folder()

@@ -6,13 +6,13 @@ use std::time::Instant;
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::{
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    LAST_MODIFIED, RANGE,
+    ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 
 use super::error::{HttpError, reason};
 use super::partial::Partial;
-use super::{Http, Validators, Want};
+use super::{Asking, Http, Validators, Want};
 
 /// Fewer bytes than this within the time a server may stall count as none: a
 /// trickle that would take days is a server that hangs.
@@ -31,10 +31,17 @@ impl Http {
         &self,
         client: &Client,
         want: &Want<'_>,
+        asking: &Asking<'_>,
         partial: &mut Partial<'_>,
     ) -> Result<Done, HttpError> {
         let url = || want.url.to_owned();
         let mut request = client.get(want.url);
+        if let Some(authorization) = asking.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(accept) = asking.accept {
+            request = request.header(ACCEPT, accept);
+        }
         if partial.is_resumable() {
             request = request.header(RANGE, format!("bytes={}-", partial.len()));
             if let Some(version) = partial.if_range() {
@@ -60,6 +67,8 @@ impl Http {
                     etag: header(&response, &ETAG),
                     last_modified: header(&response, &LAST_MODIFIED),
                 };
+                partial.content_digest =
+                    header(&response, &HeaderName::from_static("docker-content-digest"));
             }
             StatusCode::PARTIAL_CONTENT if continues(&response, partial.len()) => partial.resume(),
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
@@ -75,8 +84,20 @@ impl Http {
             StatusCode::NOT_MODIFIED if want.validators.is_some() && partial.len() == 0 => {
                 return Ok(Done::NotModified);
             }
-            StatusCode::NOT_FOUND | StatusCode::GONE => {
+            StatusCode::NOT_FOUND | StatusCode::GONE if !asking.words => {
                 return Err(HttpError::NotFound { url: url() });
+            }
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                if let Some(seconds) = retry_after(&response) =>
+            {
+                return Err(HttpError::Busy {
+                    url: url(),
+                    status: response.status().as_u16(),
+                    seconds,
+                });
+            }
+            status if asking.words && status.is_client_error() && !is_passing(status) => {
+                return Err(denied(want.url, response));
             }
             status => {
                 return Err(HttpError::Status {
@@ -171,6 +192,86 @@ impl Http {
             seconds,
         }
     }
+}
+
+/// The registries' `{"errors": [{"code": …, "message": …}]}`, or what was sent instead.
+pub(super) fn denied(url: &str, response: Response) -> HttpError {
+    let status = response.status();
+    let challenges: Vec<String> = response
+        .headers()
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .filter_map(|value| value.to_str().ok().map(str::to_owned))
+        .collect();
+    let mut body = Vec::new();
+    // The words only adorn the message: what could be read of them is enough.
+    let _ = response.take(4096).read_to_end(&mut body);
+    let words = words(&body);
+    let url = url.to_owned();
+    if status == StatusCode::UNAUTHORIZED {
+        return HttpError::Unauthorized {
+            url,
+            challenges,
+            words,
+        };
+    }
+    HttpError::Denied {
+        url,
+        status: status.as_u16(),
+        words,
+    }
+}
+
+fn words(body: &[u8]) -> String {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        errors: Vec<Said>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Said {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let said = match serde_json::from_slice::<Body>(body) {
+        Ok(body) => body
+            .errors
+            .iter()
+            .map(|said| match said.message.as_str() {
+                "" => said.code.clone(),
+                message => message.to_owned(),
+            })
+            .collect::<Vec<_>>()
+            .join(", "),
+        Err(_) => String::from_utf8_lossy(body).trim().to_owned(),
+    };
+    // It is shown on a terminal.
+    let clean: String = said
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .take(200)
+        .collect();
+    if clean.is_empty() || clean.trim_start().starts_with('<') {
+        return String::new();
+    }
+    format!(": {clean}")
+}
+
+/// Statuses that another try may mend.
+fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::REQUEST_TIMEOUT || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Seconds to wait; of a date, the seconds until then.
+fn retry_after(response: &Response) -> Option<u64> {
+    let value = header(response, &RETRY_AFTER)?;
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(seconds);
+    }
+    let then = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
+    let wait = then.duration_since(jiff::Timestamp::now());
+    Some(u64::try_from(wait.as_secs()).unwrap_or(0))
 }
 
 /// Refuses by what the headers promise, before the first byte.

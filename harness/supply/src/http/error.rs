@@ -2,8 +2,12 @@
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cache::CacheError;
+
+/// The longest wait a server can ask for that is granted, seconds.
+const LONGEST_WAIT: u64 = 60;
 
 /// What can go wrong with a fetch.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +67,39 @@ pub enum HttpError {
         url: String,
         /// The code.
         status: u16,
+    },
+    /// The server is overloaded, or was asked too often, and says when to come back.
+    #[error(
+        "{url}: the server answered {status} and asks to come back in {seconds} s{}",
+        if *status == 429 { "\nhint: registries allow more to those who log in; a mirror or the cache needs no asking" } else { "" }
+    )]
+    Busy {
+        /// What was asked for.
+        url: String,
+        /// 429 or 503.
+        status: u16,
+        /// Seconds.
+        seconds: u64,
+    },
+    /// The server wants to know who asks.
+    #[error("{url}: the server wants a login{words}")]
+    Unauthorized {
+        /// What was asked for.
+        url: String,
+        /// The WWW-Authenticate headers.
+        challenges: Vec<String>,
+        /// What it says, after a colon.
+        words: String,
+    },
+    /// The server refused, in words.
+    #[error("{url}: the server answered {status}{words}")]
+    Denied {
+        /// What was asked for.
+        url: String,
+        /// The code.
+        status: u16,
+        /// What it says, after a colon.
+        words: String,
     },
     /// A web page came in place of the file.
     #[error(
@@ -139,8 +176,18 @@ impl HttpError {
                 status: 408 | 429 | 500 | 502 | 503 | 504,
                 ..
             } => most,
+            // Longer than this nobody waits in front of a run.
+            HttpError::Busy { seconds, .. } if *seconds <= LONGEST_WAIT => most,
             HttpError::Connect { .. } | HttpError::Stalled { .. } => most.min(2),
             _ => 1,
+        }
+    }
+
+    /// How long the server asks to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            HttpError::Busy { seconds, .. } => Some(Duration::from_secs(*seconds)),
+            _ => None,
         }
     }
 

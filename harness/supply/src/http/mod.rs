@@ -36,6 +36,8 @@ pub struct HttpOptions {
     pub backoff: Duration,
     /// Use the proxies of HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
     pub proxy: bool,
+    /// Follow no redirect from https to plain http.
+    pub secure_redirects: bool,
 }
 
 impl Default for HttpOptions {
@@ -48,6 +50,7 @@ impl Default for HttpOptions {
             attempts: 4,
             backoff: Duration::from_millis(500),
             proxy: true,
+            secure_redirects: false,
         }
     }
 }
@@ -67,6 +70,21 @@ pub struct Want<'a> {
     pub sha256: Option<&'a str>,
     /// What an earlier answer said, to be told that nothing changed.
     pub validators: Option<&'a Validators>,
+}
+
+/// What a request says besides its URL, and who is told of what comes.
+#[derive(Clone, Copy, Default)]
+pub struct Asking<'a> {
+    /// The Authorization header. Not sent on to another host by a redirect.
+    pub authorization: Option<&'a str>,
+    /// The Accept header.
+    pub accept: Option<&'a str>,
+    /// Called with the number of bytes that are in the file, after each piece; less
+    /// than before means that the transfer began anew.
+    pub landed: Option<&'a (dyn Fn(u64) + Sync)>,
+    /// The server's own words are wanted of a refusal ([`HttpError::Denied`],
+    /// [`HttpError::Unauthorized`]).
+    pub words: bool,
 }
 
 /// What a server says to recognise a version of a file by.
@@ -96,6 +114,8 @@ pub struct Fetched {
     pub sha256: String,
     /// To ask with next time.
     pub validators: Validators,
+    /// The Docker-Content-Digest header, which registries send.
+    pub content_digest: Option<String>,
 }
 
 /// The client. Threads share it; it connects to nothing before it is asked to.
@@ -123,6 +143,16 @@ impl Http {
     /// Fetches to `path`, which is created or overwritten. After an error what is
     /// there is worthless.
     pub fn fetch(&self, want: &Want<'_>, path: &Path) -> Result<Answer, HttpError> {
+        self.fetch_asking(want, &Asking::default(), path)
+    }
+
+    /// As [`Http::fetch`], with more in the request.
+    pub fn fetch_asking(
+        &self,
+        want: &Want<'_>,
+        asking: &Asking<'_>,
+        path: &Path,
+    ) -> Result<Answer, HttpError> {
         let local = want.url.strip_prefix("file://");
         if self.options.offline && local.is_none() {
             return Err(HttpError::Offline {
@@ -130,10 +160,10 @@ impl Http {
             });
         }
         self.progress.started(want.what, want.size);
-        let mut partial = Partial::create(path, want)?;
+        let mut partial = Partial::create(path, want, asking.landed)?;
         let answer = match local {
             Some(source) => local::fetch(Path::new(source), &mut partial),
-            None => self.fetch_patiently(want, &mut partial),
+            None => self.fetch_patiently(want, asking, &mut partial),
         };
         let answer = answer.and_then(|done| match done {
             attempt::Done::NotModified => Ok(Answer::NotModified),
@@ -149,12 +179,13 @@ impl Http {
     fn fetch_patiently(
         &self,
         want: &Want<'_>,
+        asking: &Asking<'_>,
         partial: &mut Partial<'_>,
     ) -> Result<attempt::Done, HttpError> {
         let client = self.client()?;
         let mut attempts = 1;
         loop {
-            let error = match self.attempt(client, want, partial) {
+            let error = match self.attempt(client, want, asking, partial) {
                 // A resumed file that does not add up may be two versions of it
                 // joined: that deserves one honest attempt in one piece.
                 Ok(attempt::Done::Complete) if partial.is_resumed() && !partial.fits() => {
@@ -169,7 +200,8 @@ impl Http {
                 return Err(error);
             }
             self.progress.note(&format!("{error}; trying again"));
-            std::thread::sleep(self.options.backoff * 2u32.saturating_pow(attempts - 1));
+            let backoff = self.options.backoff * 2u32.saturating_pow(attempts - 1);
+            std::thread::sleep(error.retry_after().unwrap_or_default().max(backoff));
             attempts += 1;
         }
     }
@@ -188,7 +220,7 @@ impl Http {
             // Of a blocking client this is the longest wait for the headers, and
             // then for each part of the body; it does not bound the whole.
             .timeout(self.options.stall_timeout)
-            .redirect(Policy::limited(self.options.redirects))
+            .redirect(self.redirects())
             .tls_certs_only(certificates::trusted()?);
         if !self.options.proxy {
             builder = builder.no_proxy();
@@ -197,5 +229,93 @@ impl Http {
             reason: error::reason(&error),
         })?;
         Ok(self.client.get_or_init(|| client))
+    }
+
+    fn redirects(&self) -> Policy {
+        let most = self.options.redirects;
+        if !self.options.secure_redirects {
+            return Policy::limited(most);
+        }
+        Policy::custom(move |attempt| {
+            let begun_secure = attempt
+                .previous()
+                .first()
+                .is_some_and(|url| url.scheme() == "https");
+            if attempt.previous().len() > most {
+                attempt.error("too many redirects")
+            } else if begun_secure && attempt.url().scheme() != "https" {
+                let to = attempt.url().host_str().unwrap_or("nowhere").to_owned();
+                attempt.error(format!("redirected from https to plain http at {to}"))
+            } else {
+                attempt.follow()
+            }
+        })
+    }
+
+    /// Whether a server answers at this URL at all, whatever it says. One attempt.
+    ///
+    /// # Errors
+    /// When there is no connection, or fetching is forbidden.
+    pub(crate) fn answers(&self, url: &str) -> Result<(), HttpError> {
+        if self.options.offline {
+            return Err(HttpError::Offline {
+                url: url.to_owned(),
+            });
+        }
+        match self.client()?.get(url).send() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(HttpError::Connect {
+                url: url.to_owned(),
+                reason: error::reason(&error),
+            }),
+        }
+    }
+
+    /// Posts a form, already encoded, and gives the answer: at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When there is no connection or the server refuses.
+    pub(crate) fn post_form(
+        &self,
+        url: &str,
+        form: String,
+        limit: u64,
+    ) -> Result<Vec<u8>, HttpError> {
+        use std::io::Read as _;
+        if self.options.offline {
+            return Err(HttpError::Offline {
+                url: url.to_owned(),
+            });
+        }
+        let broken = |reason: String| HttpError::Interrupted {
+            url: url.to_owned(),
+            bytes: 0,
+            reason,
+        };
+        let response = self
+            .client()?
+            .post(url)
+            .header(
+                reqwest::header::CONTENT_TYPE,
+                "application/x-www-form-urlencoded",
+            )
+            .body(form)
+            .send()
+            .map_err(|error| broken(error::reason(&error)))?;
+        if !response.status().is_success() {
+            return Err(attempt::denied(url, response));
+        }
+        let mut body = Vec::new();
+        response
+            .take(limit + 1)
+            .read_to_end(&mut body)
+            .map_err(|error| broken(error.to_string()))?;
+        if body.len() as u64 > limit {
+            return Err(HttpError::TooLarge {
+                url: url.to_owned(),
+                limit,
+            });
+        }
+        Ok(body)
     }
 }

@@ -20,10 +20,17 @@ pub(super) struct Partial<'a> {
     resumable: bool,
     /// Of the version of which the bytes so far are.
     pub(super) validators: Validators,
+    /// The Docker-Content-Digest header.
+    pub(super) content_digest: Option<String>,
+    landed: Option<&'a (dyn Fn(u64) + Sync)>,
 }
 
 impl<'a> Partial<'a> {
-    pub(super) fn create(path: &Path, want: &'a Want<'a>) -> Result<Partial<'a>, HttpError> {
+    pub(super) fn create(
+        path: &Path,
+        want: &'a Want<'a>,
+        landed: Option<&'a (dyn Fn(u64) + Sync)>,
+    ) -> Result<Partial<'a>, HttpError> {
         let file = std::fs::File::create(path).map_err(|source| CacheError::io(path, source))?;
         Ok(Partial {
             want,
@@ -34,6 +41,8 @@ impl<'a> Partial<'a> {
             resumed: false,
             resumable: true,
             validators: Validators::default(),
+            content_digest: None,
+            landed,
         })
     }
 
@@ -82,6 +91,7 @@ impl<'a> Partial<'a> {
         self.hasher = Sha256::new();
         self.len = 0;
         self.resumed = false;
+        self.tell();
         Ok(())
     }
 
@@ -110,7 +120,14 @@ impl<'a> Partial<'a> {
             .map_err(|source| CacheError::io(&self.path, source))?;
         self.hasher.update(bytes);
         self.len = len;
+        self.tell();
         Ok(())
+    }
+
+    fn tell(&self) {
+        if let Some(landed) = self.landed {
+            landed(self.len);
+        }
     }
 
     fn sha256(&self) -> String {
@@ -145,6 +162,7 @@ impl<'a> Partial<'a> {
                 bytes: self.len,
                 sha256,
                 validators: self.validators.clone(),
+                content_digest: self.content_digest.clone(),
             }),
         }
     }

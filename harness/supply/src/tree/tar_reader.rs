@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tar::EntryType;
 
@@ -76,6 +77,16 @@ pub enum TarError {
         /// Its type flag.
         flag: u8,
     },
+    /// More than an image may have.
+    #[error("{}: with it the image has {what}{}", path.display(), variable.map(|name| format!("\nhint: {name} allows more")).unwrap_or_default())]
+    Budget {
+        /// The member.
+        path: PathBuf,
+        /// What there is too much of, and the limit.
+        what: String,
+        /// The environment's variable that sets the limit.
+        variable: Option<&'static str>,
+    },
     /// A member's content could not be stored.
     #[error("{}: {source}", path.display())]
     Content {
@@ -129,6 +140,140 @@ pub fn read_tar(source: impl Read, spool: &Arc<Spool>, tree: &mut Tree) -> Resul
         }
         Ok(())
     })
+}
+
+/// What all archives of one image together may hold: a decompression bomb, or a
+/// million names of nothing, ends here. Shared between the threads that read them.
+#[derive(Debug)]
+pub struct Budget {
+    bytes: u64,
+    entries: u64,
+    used_bytes: AtomicU64,
+    used_entries: AtomicU64,
+    used_names: AtomicU64,
+}
+
+impl Budget {
+    /// The most bytes of names and extended attributes, which are kept in memory.
+    const NAMES: u64 = 256 << 20;
+
+    /// At most so many bytes in files (holes count) and so many entries.
+    pub fn new(bytes: u64, entries: u64) -> Self {
+        Self {
+            bytes,
+            entries,
+            used_bytes: AtomicU64::new(0),
+            used_entries: AtomicU64::new(0),
+            used_names: AtomicU64::new(0),
+        }
+    }
+
+    fn take(&self, head: &Head) -> Result<(), TarError> {
+        let names = head
+            .xattrs
+            .iter()
+            .fold(head.path.len() + head.link.len(), |sum, (name, value)| {
+                sum + name.len() + value.len()
+            }) as u64;
+        let add = |used: &AtomicU64, more: u64| {
+            used.fetch_add(more, Ordering::Relaxed).saturating_add(more)
+        };
+        let refuse = |what: String, variable| {
+            Err(TarError::Budget {
+                path: path::display(&head.path),
+                what,
+                variable,
+            })
+        };
+        // A size is at most 63 bits, and the first that goes over ends the reading:
+        // with few threads the sum cannot wrap.
+        if head.size > self.bytes || add(&self.used_bytes, head.size) > self.bytes {
+            return refuse(
+                format!("more than {} MiB in its files", self.bytes >> 20),
+                Some("MATRIX_IMAGE_MIB"),
+            );
+        }
+        if add(&self.used_entries, 1) > self.entries {
+            return refuse(
+                format!("more than {} entries", self.entries),
+                Some("MATRIX_IMAGE_ENTRIES"),
+            );
+        }
+        if add(&self.used_names, names) > Self::NAMES {
+            return refuse(
+                format!(
+                    "more than {} MiB of names and extended attributes",
+                    Self::NAMES >> 20
+                ),
+                None,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Reads a tar archive that is not compressed and gives its members one by one, as
+/// long as they are within the budget.
+///
+/// # Errors
+/// When the archive is broken or too large, or `take` fails.
+pub fn read_members_within(
+    source: impl Read,
+    spool: &Arc<Spool>,
+    budget: &Budget,
+    mut take: impl FnMut(Member) -> Result<(), TarError>,
+) -> Result<(), TarError> {
+    let mut stream = Stream::new(source);
+    while let Some(head) = stream.next()? {
+        budget.take(&head)?;
+        take(member(head, &mut stream, spool)?)?;
+    }
+    Ok(())
+}
+
+/// Where a member's data is in an archive that is not compressed.
+#[derive(Clone, Debug)]
+pub(crate) struct Indexed {
+    /// As the archive has it, `./` and slashes at its ends off.
+    pub(crate) path: Vec<u8>,
+    pub(crate) kind: EntryType,
+    /// A link's target, as the archive has it.
+    pub(crate) link: Vec<u8>,
+    /// Of its first byte.
+    pub(crate) offset: u64,
+    pub(crate) size: u64,
+}
+
+/// The members of an archive that is not compressed: at most `most`, and a sparse
+/// file is none.
+///
+/// # Errors
+/// When the archive is broken or has more members.
+pub(crate) fn index_tar(source: impl Read, most: usize) -> Result<Vec<Indexed>, TarError> {
+    let mut stream = Stream::new(source);
+    let mut all = Vec::new();
+    while let Some(head) = stream.next()? {
+        if head.extents.is_some() {
+            continue;
+        }
+        if all.len() == most {
+            return Err(TarError::Budget {
+                path: path::display(&head.path),
+                what: format!("more than {most} files"),
+                variable: None,
+            });
+        }
+        let bare = head.path.strip_prefix(b"./").unwrap_or(&head.path);
+        let bare = bare.strip_suffix(b"/").unwrap_or(bare);
+        all.push(Indexed {
+            path: bare.to_vec(),
+            kind: head.kind,
+            link: head.link,
+            offset: stream.position(),
+            size: head.size,
+        });
+    }
+    Ok(all)
 }
 
 /// Reads a tar archive, compressed or not, and gives its members one by one.

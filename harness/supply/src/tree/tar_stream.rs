@@ -16,6 +16,9 @@ const BLOCK: u64 = 512;
 /// attributes of one file at most 64 KiB each.
 const MAX_EXTENSION: u64 = 4 << 20;
 
+/// The most parts of one sparse file.
+const MAX_EXTENTS: usize = 1 << 20;
+
 /// A part of a sparse file that has data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
@@ -229,6 +232,9 @@ impl<R: Read> Stream<R> {
                 self.exactly(more.as_mut_bytes())?;
                 add_extents(&mut extents, more.sparse()).map_err(refuse)?;
                 extended = more.is_extended();
+                if extents.len() > MAX_EXTENTS {
+                    return Err(refuse("more parts than are taken"));
+                }
             }
             self.left = data;
             let size = gnu.real_size().map_err(|source| TarError::Header {
@@ -310,6 +316,9 @@ impl<R: Read> Stream<R> {
             };
             if extent.length > 0 {
                 extents.push(extent);
+            }
+            if extents.len() > MAX_EXTENTS {
+                return Err(refuse("more parts than are taken"));
             }
         }
         let fill = (BLOCK - read % BLOCK) % BLOCK;

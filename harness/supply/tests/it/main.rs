@@ -3,6 +3,7 @@
 
 mod archive;
 mod broken_archives;
+mod oci;
 mod openpgp;
 mod server;
 mod signer;

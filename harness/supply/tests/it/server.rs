@@ -31,6 +31,8 @@ pub(crate) enum Reply {
     Trickle,
     Redirect(String),
     Status(u16),
+    /// Just this.
+    Said(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// A login page, with 200.
     Page,
 }
@@ -238,6 +240,11 @@ fn answer(
         }
         Reply::Redirect(to) => head(&mut out, 302, &[("Location", to)]),
         Reply::Status(status) => head(&mut out, status, &[("Content-Length", "0".to_owned())]),
+        Reply::Said(status, mut headers, body) => {
+            headers.push(("Content-Length", body.len().to_string()));
+            head(&mut out, status, &headers)?;
+            out.write_all(&body)
+        }
         Reply::Page => {
             let page = b"\n<!DOCTYPE html>\n<html><body>Log in to the network</body></html>\n";
             let length = ("Content-Length", page.len().to_string());

@@ -1,0 +1,579 @@
+//! The distribution protocol: from a reference to a manifest, a configuration and
+//! layers, each held against its digest.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use plan::{ImageReference, OciSource};
+
+use super::credentials::Store;
+use super::endpoints::{Endpoint, Mirrors, authority, is_loopback};
+use super::manifest::{self, Document, Manifest};
+use super::tail::{Tail, TailReader};
+use super::token::Login;
+use super::{Descriptor, Digest, Limits, OciError, config, unpack};
+use crate::cache::{Cache, CacheError, Key};
+use crate::http::{Answer, Asking, Fetched, Http, HttpError, HttpOptions, Want};
+use crate::progress::Progress;
+use crate::tree::{Budget, Layer, Spool, Tree};
+
+/// How deep indexes may lie in one another.
+const DEPTH: usize = 3;
+
+/// The largest layer that is fetched, bytes.
+const LARGEST_LAYER: u64 = 32 << 30;
+
+/// All registries. Threads share it; it connects to nothing before it is asked to.
+pub struct Registries {
+    cache: Arc<Cache>,
+    progress: Arc<dyn Progress>,
+    offline: bool,
+    http: Http,
+    /// For what is on this machine: past any proxy.
+    local: Http,
+    store: Store,
+    mirrors: Mirrors,
+    limits: Limits,
+    /// By the place asked and the repository: what authorizes.
+    tokens: Mutex<HashMap<(String, String), String>>,
+    /// By registry: where it was found to answer.
+    found: Mutex<HashMap<String, Endpoint>>,
+}
+
+impl std::fmt::Debug for Registries {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Registries")
+            .field("mirrors", &self.mirrors)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a reference came to: everything of an image but its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// As asked for.
+    pub reference: ImageReference,
+    /// Of what the tag names: an index where the image is there for several
+    /// platforms. This is what a lock file keeps: `NAME@DIGEST` is the same image for
+    /// ever.
+    pub digest: Digest,
+    /// Of the manifest for the platform.
+    pub manifest_digest: Digest,
+    /// That manifest.
+    pub manifest: Manifest,
+}
+
+impl Registries {
+    /// Credentials, mirrors and limits are the environment's.
+    ///
+    /// # Errors
+    /// When a variable of the environment cannot be used.
+    pub fn new(
+        cache: Arc<Cache>,
+        options: HttpOptions,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self, OciError> {
+        let options = HttpOptions {
+            secure_redirects: true,
+            ..options
+        };
+        let local = HttpOptions {
+            proxy: false,
+            ..options.clone()
+        };
+        Ok(Self {
+            cache,
+            offline: options.offline,
+            http: Http::new(options, Arc::clone(&progress)),
+            local: Http::new(local, Arc::clone(&progress)),
+            progress,
+            store: Store::from_environment(),
+            mirrors: Mirrors::from_environment()?,
+            limits: Limits::from_environment()?,
+            tokens: Mutex::default(),
+            found: Mutex::default(),
+        })
+    }
+
+    /// The same with these limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The same, `MATRIX_REGISTRY_MIRRORS` being this text.
+    ///
+    /// # Errors
+    /// When it is not a list of mirrors.
+    pub fn with_mirrors(mut self, text: &str) -> Result<Self, OciError> {
+        self.mirrors = Mirrors::parse(text).map_err(|reason| OciError::Variable {
+            variable: "MATRIX_REGISTRY_MIRRORS",
+            reason,
+        })?;
+        Ok(self)
+    }
+
+    /// What an image may come to.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The manifest a reference stands for now. A digest that is in the cache is not
+    /// asked for; a tag always is, but where fetching is forbidden: then it is what it
+    /// was last.
+    ///
+    /// # Errors
+    /// When the registry cannot be reached or refuses, or has no such image for the
+    /// platform.
+    pub fn resolve(&self, source: &OciSource) -> Result<Resolved, OciError> {
+        let reference = &source.reference;
+        let what = reference.to_string();
+        let digest = match &reference.digest {
+            Some(digest) => Digest::parse(digest).ok_or_else(|| OciError::Document {
+                what: what.clone(),
+                reason: format!("`{digest}` is no SHA-256 digest"),
+            })?,
+            None => self.tag(source)?,
+        };
+        let mut manifest_digest = digest.clone();
+        for _ in 0..DEPTH {
+            let bytes = self.document(source, &manifest_digest)?;
+            match manifest::parse(&bytes, &what)? {
+                Document::Manifest(manifest) => {
+                    return Ok(Resolved {
+                        reference: reference.clone(),
+                        digest,
+                        manifest_digest,
+                        manifest,
+                    });
+                }
+                Document::Index(manifests) => {
+                    manifest_digest = manifest::choose(&manifests, &source.architecture, &what)?
+                        .digest
+                        .clone();
+                }
+            }
+        }
+        Err(OciError::Document {
+            what,
+            reason: format!("indexes of indexes, more than {DEPTH} deep"),
+        })
+    }
+
+    /// An image's configuration.
+    ///
+    /// # Errors
+    /// When it cannot be fetched or read, or is for another platform.
+    pub fn config(
+        &self,
+        source: &OciSource,
+        resolved: &Resolved,
+    ) -> Result<config::Config, OciError> {
+        let descriptor = &resolved.manifest.config;
+        let what = source.reference.to_string();
+        if descriptor.size > config::LARGEST {
+            return Err(OciError::Document {
+                what,
+                reason: format!("a configuration of {} bytes", descriptor.size),
+            });
+        }
+        let path = self.cache.blob(descriptor.digest.hex(), |path| {
+            self.blob(source, descriptor, &format!("{what} config"), None, path)
+        })?;
+        config::parse(
+            &fs_err::read(path)?,
+            &what,
+            &source.architecture,
+            resolved.manifest.layers.len(),
+        )
+    }
+
+    /// All layers, fetched, checked and laid over one another. What was fetched of an
+    /// image that is then refused is not kept.
+    ///
+    /// # Errors
+    /// When a layer cannot be fetched, or is not what its digests say, or is none.
+    pub fn tree(
+        &self,
+        source: &OciSource,
+        resolved: &Resolved,
+        config: &config::Config,
+        spool: &Arc<Spool>,
+    ) -> Result<Tree, OciError> {
+        let layers = &resolved.manifest.layers;
+        let names: Vec<String> = (1..=layers.len())
+            .map(|number| format!("{} layer {number}/{}", source.reference, layers.len()))
+            .collect();
+        let fetched = Mutex::new(Vec::new());
+        let tree = unpack::layers(&names, self.limits, |number, budget| {
+            let work = LayerWork {
+                source,
+                descriptor: &layers[number],
+                name: &names[number],
+                diff_id: &config.diff_ids[number],
+                fetched: &fetched,
+            };
+            self.layer(&work, spool, budget)
+        });
+        if tree.as_ref().is_err_and(OciError::is_images_fault) {
+            for digest in fetched.into_inner().unwrap_or_else(PoisonError::into_inner) {
+                self.cache.forget_blob(Digest::hex(&digest))?;
+            }
+        }
+        tree
+    }
+
+    /// Fetches a layer and takes it apart meanwhile.
+    fn layer(
+        &self,
+        work: &LayerWork<'_>,
+        spool: &Arc<Spool>,
+        budget: &Budget,
+    ) -> Result<Layer, OciError> {
+        let apart = |source: Box<dyn std::io::Read + '_>| {
+            unpack::layer(work.name, source, work.diff_id, spool, budget, self.limits)
+        };
+        let digest = &work.descriptor.digest;
+        if let Some(path) = self.cache.get_blob(digest.hex()) {
+            return apart(Box::new(fs_err::File::open(path)?));
+        }
+        if work.descriptor.size > LARGEST_LAYER {
+            return Err(OciError::Document {
+                what: work.name.to_owned(),
+                reason: format!("a layer of {} bytes", work.descriptor.size),
+            });
+        }
+        let tail = Arc::new(Tail::default());
+        let (path, early) = std::thread::scope(|scope| {
+            let reader = TailReader::new(Arc::clone(&tail));
+            let early = scope.spawn(move || apart(Box::new(reader)));
+            let path = self.cache.blob(digest.hex(), |path| {
+                tail.begin(path.to_owned());
+                let landed = |length| tail.landed(length);
+                self.blob(work.source, work.descriptor, work.name, Some(&landed), path)?;
+                let mut fetched = work.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+                fetched.push(digest.clone());
+                Ok::<_, OciError>(())
+            });
+            match &path {
+                Ok(path) => tail.complete(path.clone()),
+                Err(_) => tail.fail(),
+            }
+            (path, early.join())
+        });
+        let path = path?;
+        match early {
+            Ok(Ok(layer)) => Ok(layer),
+            // A broken first try of the transfer may have been read: now it is whole.
+            Ok(Err(_)) if tail.restarted() => apart(Box::new(fs_err::File::open(path)?)),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+
+    /// The digest a tag stands for.
+    fn tag(&self, source: &OciSource) -> Result<Digest, OciError> {
+        let reference = &source.reference;
+        let key = Key::new("oci-tag-v1").with("reference", reference.to_string());
+        if self.offline {
+            let known = self.cache.get("oci-tag", &key);
+            let text = known.and_then(|path| fs_err::read_to_string(path).ok());
+            return text
+                .and_then(|text| Digest::parse(text.trim()))
+                .ok_or_else(|| OciError::Offline {
+                    reference: reference.to_string(),
+                });
+        }
+        let staging = self.cache.staging()?;
+        let path = staging.path().join("manifest");
+        let what = format!("{reference} manifest");
+        let fetched = self.ask(source, &|endpoint| {
+            let url = format!(
+                "{}/v2/{}/manifests/{}",
+                endpoint.base,
+                reference.repository,
+                reference.asked()
+            );
+            let want = Want {
+                url: &url,
+                what: &what,
+                size: None,
+                limit: manifest::LARGEST,
+                sha256: None,
+                validators: None,
+            };
+            self.get(source, endpoint, &want, Some(manifest::ACCEPT), None, &path)
+        })?;
+        let digest = Digest::parse(&format!("sha256:{}", fetched.sha256)).ok_or_else(|| {
+            OciError::Document {
+                what: what.clone(),
+                reason: "no digest".to_owned(),
+            }
+        })?;
+        if let Some(told) = fetched.content_digest.as_deref().and_then(Digest::parse)
+            && told != digest
+        {
+            return Err(OciError::Digest {
+                what,
+                expected: told.to_string(),
+                actual: digest.to_string(),
+            });
+        }
+        self.cache.blob(digest.hex(), |blob| {
+            fs_err::rename(&path, blob)?;
+            Ok::<_, OciError>(())
+        })?;
+        self.cache.replace("oci-tag", &key, |path| {
+            std::fs::write(path, digest.as_str()).map_err(|source| CacheError::io(path, source))
+        })?;
+        Ok(digest)
+    }
+
+    /// A manifest or index by its digest.
+    fn document(&self, source: &OciSource, digest: &Digest) -> Result<Vec<u8>, OciError> {
+        let reference = &source.reference;
+        let what = format!("{reference} manifest");
+        let path = self.cache.blob(digest.hex(), |path| {
+            self.ask(source, &|endpoint| {
+                let url = format!(
+                    "{}/v2/{}/manifests/{digest}",
+                    endpoint.base, reference.repository
+                );
+                let want = Want {
+                    url: &url,
+                    what: &what,
+                    size: None,
+                    limit: manifest::LARGEST,
+                    sha256: Some(digest.hex()),
+                    validators: None,
+                };
+                self.get(source, endpoint, &want, Some(manifest::ACCEPT), None, path)
+            })
+            .map(drop)
+        })?;
+        Ok(fs_err::read(path)?)
+    }
+
+    fn blob(
+        &self,
+        source: &OciSource,
+        descriptor: &Descriptor,
+        what: &str,
+        landed: Option<&(dyn Fn(u64) + Sync)>,
+        path: &Path,
+    ) -> Result<(), OciError> {
+        self.ask(source, &|endpoint| {
+            let url = format!(
+                "{}/v2/{}/blobs/{}",
+                endpoint.base, source.reference.repository, descriptor.digest
+            );
+            let want = Want {
+                url: &url,
+                what,
+                size: Some(descriptor.size),
+                limit: descriptor.size,
+                sha256: Some(descriptor.digest.hex()),
+                validators: None,
+            };
+            self.get(source, endpoint, &want, None, landed, path)
+        })
+        .map(drop)
+    }
+
+    /// The registry's mirrors one after the other, then the registry itself.
+    fn ask(
+        &self,
+        source: &OciSource,
+        get: &dyn Fn(&Endpoint) -> Result<Fetched, OciError>,
+    ) -> Result<Fetched, OciError> {
+        if self.offline {
+            return Err(OciError::Offline {
+                reference: source.reference.to_string(),
+            });
+        }
+        for mirror in self.mirrors.of(&source.reference.registry) {
+            match get(&mirror) {
+                Ok(fetched) => return Ok(fetched),
+                Err(
+                    error @ (OciError::Http(_)
+                    | OciError::NoImage { .. }
+                    | OciError::Refused { .. }),
+                ) => {
+                    let base = &mirror.base;
+                    self.progress
+                        .note(&format!("{error}; asking past the mirror {base}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        get(&self.endpoint(source)?)
+    }
+
+    /// Where the registry itself answers: over TLS; on loopback, or where the source
+    /// says `insecure`, over plain http if it does not speak TLS.
+    fn endpoint(&self, source: &OciSource) -> Result<Endpoint, OciError> {
+        let reference = &source.reference;
+        let authority = authority(reference);
+        let loopback = is_loopback(reference.host());
+        let secure = Endpoint {
+            base: format!("https://{authority}"),
+            registry: reference.registry.clone(),
+            loopback,
+            insecure: source.insecure,
+        };
+        if !loopback && !source.insecure {
+            return Ok(secure);
+        }
+        let known = |found: &HashMap<String, Endpoint>| found.get(&reference.registry).cloned();
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(endpoint) = known(&found) {
+            return Ok(Endpoint {
+                insecure: source.insecure,
+                ..endpoint
+            });
+        }
+        let plain = Endpoint {
+            base: format!("http://{authority}"),
+            ..secure.clone()
+        };
+        let http = self.client(loopback);
+        let endpoint = match http.answers(&format!("{}/v2/", secure.base)) {
+            Ok(()) => secure,
+            Err(over_tls) => match http.answers(&format!("{}/v2/", plain.base)) {
+                Ok(()) => plain,
+                Err(without) => {
+                    return Err(OciError::Neither {
+                        secure: Box::new(over_tls.into()),
+                        plain: Box::new(without.into()),
+                    });
+                }
+            },
+        };
+        found.insert(reference.registry.clone(), endpoint.clone());
+        Ok(endpoint)
+    }
+
+    fn client(&self, loopback: bool) -> &Http {
+        if loopback { &self.local } else { &self.http }
+    }
+
+    /// One request, with a login where the registry wants one.
+    fn get(
+        &self,
+        source: &OciSource,
+        endpoint: &Endpoint,
+        want: &Want<'_>,
+        accept: Option<&str>,
+        landed: Option<&(dyn Fn(u64) + Sync)>,
+        path: &Path,
+    ) -> Result<Fetched, OciError> {
+        let reference = source.reference.to_string();
+        let repository = &source.reference.repository;
+        let key = (endpoint.base.clone(), repository.clone());
+        let token = |key: &(String, String)| {
+            let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+            tokens.get(key).cloned()
+        };
+        let mut authorization = token(&key);
+        let mut logged_in = false;
+        loop {
+            let asking = Asking {
+                authorization: authorization.as_deref(),
+                accept,
+                landed,
+                words: true,
+            };
+            let client = self.client(endpoint.loopback);
+            match client.fetch_asking(want, &asking, path) {
+                Ok(Answer::Fetched(fetched)) => return Ok(fetched),
+                // Nothing was said that it could have answered so.
+                Ok(Answer::NotModified) => {
+                    return Err(HttpError::Status {
+                        url: want.url.to_owned(),
+                        status: 304,
+                    }
+                    .into());
+                }
+                Err(HttpError::Unauthorized {
+                    challenges, words, ..
+                }) => {
+                    let refused = |hint: String| OciError::Refused {
+                        reference: reference.clone(),
+                        words: words.clone(),
+                        hint,
+                    };
+                    let registry = &endpoint.registry;
+                    if logged_in {
+                        return Err(refused(format!(
+                            "no such image, or not for this user: `docker login {registry}` leaves a name where it is looked for"
+                        )));
+                    }
+                    // Its own layers of the same image may have logged in meanwhile.
+                    let fresh = token(&key);
+                    if fresh.is_some() && fresh != authorization {
+                        authorization = fresh;
+                        continue;
+                    }
+                    let staging = self.cache.staging()?;
+                    let login = Login {
+                        http: &|loopback| self.client(loopback),
+                        store: &self.store,
+                        endpoint,
+                        repository,
+                        staging: staging.path(),
+                    };
+                    let Some(answer) = login.answer(&challenges)? else {
+                        return Err(refused(format!(
+                            "`docker login {registry}` leaves a name and password where they are looked for"
+                        )));
+                    };
+                    let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+                    tokens.insert(key.clone(), answer.clone());
+                    authorization = Some(answer);
+                    logged_in = true;
+                }
+                Err(HttpError::Denied {
+                    status: 404, words, ..
+                }) if accept.is_some() => return Err(OciError::NoImage { reference, words }),
+                Err(HttpError::Denied {
+                    status: 403, words, ..
+                }) => {
+                    return Err(OciError::Refused {
+                        reference,
+                        words,
+                        hint: "it is not for this user".to_owned(),
+                    });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// What it takes to fetch one layer.
+struct LayerWork<'a> {
+    source: &'a OciSource,
+    descriptor: &'a Descriptor,
+    name: &'a str,
+    diff_id: &'a Digest,
+    /// Those that were not in the cache.
+    fetched: &'a Mutex<Vec<Digest>>,
+}
+
+/// For the report: where an image came from.
+impl Resolved {
+    /// `oci`, `digest` of what the reference named, `manifest` and `config`.
+    pub fn words(&self) -> std::collections::BTreeMap<String, String> {
+        [
+            ("oci", self.reference.to_string()),
+            ("digest", self.digest.to_string()),
+            ("manifest", self.manifest_digest.to_string()),
+            ("config", self.manifest.config.digest.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+}
