@@ -102,13 +102,20 @@ impl TailReader {
                 && (complete || state.length > self.position)
             {
                 if self.file.is_none() {
-                    self.file = Some(File::open(path)?);
+                    self.file = match File::open(path) {
+                        Ok(file) => Some(file),
+                        // It is being put in its place: the end tells where that is.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound && !complete => None,
+                        Err(error) => return Err(error),
+                    };
                 }
-                return Ok(if complete {
-                    u64::MAX
-                } else {
-                    state.length - self.position
-                });
+                if self.file.is_some() {
+                    return Ok(if complete {
+                        u64::MAX
+                    } else {
+                        state.length - self.position
+                    });
+                }
             }
             state = self
                 .tail
@@ -157,6 +164,23 @@ mod tests {
         std::fs::rename(&growing, &done).unwrap();
         tail.complete(done);
         assert_eq!(read.join().unwrap().unwrap(), "one two");
+    }
+
+    #[test]
+    fn a_file_that_is_moved_before_it_is_opened_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let done = folder.path().join("done");
+        let tail = Arc::new(Tail::default());
+        let mut reader = TailReader::new(Arc::clone(&tail));
+        tail.begin(folder.path().join("moved"));
+        tail.landed(3);
+        let read = std::thread::spawn(move || {
+            let mut text = String::new();
+            reader.read_to_string(&mut text).map(|_| text)
+        });
+        std::fs::write(&done, "all").unwrap();
+        tail.complete(done);
+        assert_eq!(read.join().unwrap().unwrap(), "all");
     }
 
     #[test]

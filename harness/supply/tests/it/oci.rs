@@ -24,6 +24,9 @@ fn tar(files: &[(&str, &str)]) -> Vec<u8> {
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.set_cksum();
         builder.append(&header, content.as_bytes()).unwrap();
     }
