@@ -10,6 +10,7 @@ use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use thiserror::Error;
 
 use crate::run::run;
+use crate::self_copy;
 use crate::status::{Line, Status};
 
 /// What the command line is for people.
@@ -89,6 +90,10 @@ struct Arguments {
 /// [`CommandError`]; with `--status-fd` only those of the command line itself.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, CommandError> {
     let arguments = parse(arguments)?;
+    self_copy::ensure().map_err(|failure| CommandError::Failed {
+        id: arguments.id.clone(),
+        status: failure.into(),
+    })?;
     let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
     let line = run(&arguments.bundle);
     let code = line.status.exit_code();
