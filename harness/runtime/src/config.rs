@@ -125,7 +125,7 @@ impl Container {
 }
 
 /// Docker's default capabilities.
-const CAPABILITIES: [Capability; 14] = [
+pub(crate) const CAPABILITIES: [Capability; 14] = [
     Capability::Chown,
     Capability::DacOverride,
     Capability::Fsetid,

@@ -160,7 +160,7 @@ impl Credentials {
 }
 
 /// By number, linux/capability.h.
-const NAMES: [&str; 41] = [
+pub(crate) const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",
