@@ -118,6 +118,7 @@ impl Run {
                 }
             }
             Event::Note { .. }
+            | Event::FetchPlanned { .. }
             | Event::FetchStarted { .. }
             | Event::FetchProgress { .. }
             | Event::FetchFinished { .. }

@@ -25,7 +25,17 @@ pub fn plain_line(event: &Event) -> Option<String> {
         ),
         Event::RunResumed { .. } => "going on where the run was cut short".to_owned(),
         Event::Note { message } => message.clone(),
-        Event::FetchStarted { what, total } => match total {
+        Event::FetchPlanned {
+            purpose,
+            files,
+            noun,
+            bytes: sum,
+        } => format!(
+            "{purpose}: {} to fetch, {}",
+            count(usize::try_from(*files).unwrap_or(usize::MAX), noun),
+            bytes(*sum)
+        ),
+        Event::FetchStarted { what, total, .. } => match total {
             Some(total) => format!("fetching {what} ({})", bytes(*total)),
             None => format!("fetching {what}"),
         },
