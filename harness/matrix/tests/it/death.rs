@@ -69,7 +69,9 @@ fn a_killed_program_leaves_no_machine_and_a_readable_record() {
     matrix.kill().unwrap();
     matrix.wait().unwrap();
 
-    wait_until_gone("QEMU", || !machines.iter().any(|machine| is_alive(*machine)));
+    wait_until_gone("QEMU", || {
+        !machines.iter().any(|machine| is_alive(*machine))
+    });
 
     let record = Run::load(&run).unwrap();
     assert!(
@@ -104,7 +106,9 @@ fn an_interrupted_program_closes_its_record_and_says_which_signal() {
         .unwrap();
     assert!(killed.success());
     assert_eq!(matrix.wait().unwrap().code(), Some(130));
-    wait_until_gone("QEMU", || !machines.iter().any(|machine| is_alive(*machine)));
+    wait_until_gone("QEMU", || {
+        !machines.iter().any(|machine| is_alive(*machine))
+    });
     let record = Run::load(&run).unwrap();
     assert!(
         record
