@@ -69,10 +69,9 @@ fn two_programs_on_one_empty_cache_fetch_everything_once_and_damage_is_mended() 
     let programs = projects
         .each_ref()
         .map(|project| run(project, &cache, &mirror).spawn().unwrap());
-    let [first, second] = programs
-        .map(|program| drop(ended_well(program)))
-        .map(|()| ());
-    let _ = (first, second);
+    for program in programs {
+        ended_well(program);
+    }
 
     let runs = projects
         .each_ref()

@@ -33,7 +33,7 @@ pub enum CacheError {
     },
     /// Something that was being made failed when the disk was full.
     #[error(
-        "{failure}\nno space is left on the file system at {}: {}\nhint: MATRIX_CACHE or --cache names another place",
+        "{failure}\nno space left on the file system at {}: {}\nhint: MATRIX_CACHE or --cache names another place",
         mount.display(), room(Some(*free), None)
     )]
     FullMeanwhile {

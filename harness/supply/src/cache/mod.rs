@@ -132,6 +132,13 @@ impl Cache {
         self.make(kind, &key.hex(), make)
     }
 
+    /// Until the guard is dropped, no other thread or program holds this kind and
+    /// key: for work on what is not made by [`Cache::build`]. `kind` must not be one
+    /// that is built under the same key meanwhile.
+    pub(crate) fn hold(&self, kind: &str, key: &Key) -> Result<Lock, CacheError> {
+        self.lock(kind, &key.hex())
+    }
+
     /// Removes the thing of this kind and key, if it is there.
     pub fn forget(&self, kind: &str, key: &Key) -> Result<(), CacheError> {
         let _lock = self.lock(kind, &key.hex())?;
