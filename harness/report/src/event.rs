@@ -84,6 +84,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A kernel's files are there: it starts once its images and a slot are.
+    KernelReady {
+        /// Kernel id.
+        kernel: String,
+    },
     /// A virtual machine is being started.
     VmStarting {
         /// Kernel id.

@@ -122,6 +122,7 @@ impl Run {
             | Event::FetchStarted { .. }
             | Event::FetchProgress { .. }
             | Event::FetchFinished { .. }
+            | Event::KernelReady { .. }
             | Event::VmStarting { .. }
             | Event::VmGone { .. }
             | Event::KernelFinished { .. } => {}

@@ -56,6 +56,7 @@ pub fn plain_line(event: &Event) -> Option<String> {
         Event::ImageUnavailable { image, reason } => {
             format!("image {image} is unavailable: {reason}")
         }
+        Event::KernelReady { kernel } => format!("kernel {kernel} is ready"),
         Event::VmStarting { kernel, boot } => match boot {
             0 | 1 => format!("kernel {kernel}: starting"),
             again => format!("kernel {kernel}: starting again (boot {again})"),

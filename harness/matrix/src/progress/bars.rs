@@ -86,7 +86,7 @@ impl Bars {
             if bar.done.len() as u64 == bar.cells {
                 bar.bar.finish_with_message("done");
             } else {
-                bar.bar.set_message("waiting for its files");
+                bar.bar.set_message("waiting for its turn");
             }
             bars.kernels.insert(kernel.id.clone(), bar);
         }
@@ -123,6 +123,9 @@ impl Bars {
             Event::ImageUnavailable { image, .. } => {
                 self.end_image(image);
                 self.line(event);
+            }
+            Event::KernelReady { kernel } => {
+                self.at(kernel, "waiting for images or a machine".to_owned(), now);
             }
             Event::VmStarting { kernel, boot } => {
                 let again = if *boot > 1 {
@@ -212,14 +215,14 @@ impl Bars {
             }
             if idle {
                 kernel.show_cells();
-                kernel.bar.set_message("fetched; being made ready");
+                kernel.bar.set_message("being made ready");
             } else {
                 show_bytes(&kernel.bar, transfer, now);
             }
         } else if let Some(bar) = self.images.get(purpose) {
             if idle {
                 bar.set_style(style(SPINNER));
-                bar.set_message("fetched; being unpacked and built");
+                bar.set_message("unpacking and building");
             } else {
                 show_bytes(bar, transfer, now);
             }

@@ -175,6 +175,9 @@ impl Worker<'_> {
             self.unavailable(kernel, reason);
             return None;
         }
+        self.sink.tell(Event::KernelReady {
+            kernel: kernel.id.clone(),
+        });
         let mut disks = Vec::new();
         let mut tasks = Vec::new();
         for (index, image) in self.plan.images.iter().enumerate() {
