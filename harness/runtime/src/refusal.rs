@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// The places that are read; `[]` is any element of a list, and a place below
 /// `*` may be anything.
-const IMPLEMENTED: [&str; 49] = [
+const IMPLEMENTED: [&str; 47] = [
     "ociVersion",
     "annotations.*",
     "hostname",
@@ -55,8 +55,6 @@ const IMPLEMENTED: [&str; 49] = [
     "linux.seccomp.syscalls[].action",
     "linux.seccomp.syscalls[].errnoRet",
     "linux.seccomp.syscalls[].args[].*",
-    "linux.uidMappings[].*",
-    "linux.gidMappings[].*",
     "process.oomScoreAdj",
 ];
 

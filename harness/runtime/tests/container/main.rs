@@ -13,6 +13,7 @@ mod layers;
 mod outside;
 mod rig;
 mod seccomp;
+mod start_time;
 mod view;
 mod volumes;
 
