@@ -166,6 +166,7 @@ done
 "#;
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn a_full_disk_is_named_and_the_next_run_with_room_works() {
     let mirror = Mirror::start();
     let project = Project::new();
