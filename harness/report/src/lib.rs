@@ -17,7 +17,7 @@ pub mod markdown;
 mod model;
 mod plain;
 mod record;
-mod shown;
+pub mod shown;
 pub mod text;
 
 pub use counts::Counts;

@@ -13,6 +13,7 @@ pub mod mirror;
 pub mod oci;
 pub mod openpgp;
 pub mod progress;
+pub mod purpose;
 mod supply;
 pub mod tools;
 pub mod tree;

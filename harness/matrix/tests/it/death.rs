@@ -2,13 +2,11 @@
 //! read.
 
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use report::Run;
 use verdict::{Outcome, Verdict};
 
-use crate::project::{Project, cell};
+use crate::project::{Project, cell, wait_until_gone};
 
 /// The event that the cell begins.
 const WAITS: &str =
@@ -16,11 +14,8 @@ const WAITS: &str =
 
 fn project_with_a_cell_that_waits() -> Project {
     let project = Project::new();
-    project.file(
-        "images/debian-12.toml",
+    project.debian(
         r#"
-name = "debian:12"
-source = { apt = "debian", suite = "bookworm", packages = ["bash", "coreutils", "dpkg", "apt", "libc-bin"] }
 [[check]]
 name = "first"
 command = ["true"]
@@ -33,7 +28,6 @@ name = "third"
 command = ["true"]
 "#,
     );
-    project.file("images/checks.toml", "");
     project
 }
 
@@ -55,6 +49,11 @@ fn stat(process: u32) -> Option<[String; 2]> {
     Some([fields.next()?.to_owned(), fields.next()?.to_owned()])
 }
 
+/// Neither gone nor a zombie.
+fn is_alive(process: u32) -> bool {
+    stat(process).is_some_and(|fields| fields[0] != "Z")
+}
+
 #[test]
 fn a_killed_program_leaves_no_machine_and_a_readable_record() {
     let project = project_with_a_cell_that_waits();
@@ -66,17 +65,9 @@ fn a_killed_program_leaves_no_machine_and_a_readable_record() {
     matrix.kill().unwrap();
     matrix.wait().unwrap();
 
-    let begun = Instant::now();
-    while machines
-        .iter()
-        .any(|machine| stat(*machine).is_some_and(|fields| fields[0] != "Z"))
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "QEMU outlived the program"
-        );
-        sleep(Duration::from_millis(20));
-    }
+    wait_until_gone("QEMU", || {
+        !machines.iter().any(|machine| is_alive(*machine))
+    });
 
     let record = Run::load(&run).unwrap();
     assert!(
@@ -111,17 +102,9 @@ fn an_interrupted_program_closes_its_record_and_says_which_signal() {
         .unwrap();
     assert!(killed.success());
     assert_eq!(matrix.wait().unwrap().code(), Some(130));
-    let begun = Instant::now();
-    while machines
-        .iter()
-        .any(|machine| stat(*machine).is_some_and(|fields| fields[0] != "Z"))
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "QEMU outlived the program"
-        );
-        sleep(Duration::from_millis(20));
-    }
+    wait_until_gone("QEMU", || {
+        !machines.iter().any(|machine| is_alive(*machine))
+    });
     let record = Run::load(&run).unwrap();
     assert!(
         record
@@ -140,12 +123,8 @@ fn an_interrupted_program_closes_its_record_and_says_which_signal() {
 #[test]
 fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
     let project = project_with_a_cell_that_waits();
-    let text = fs_err::read_to_string(project.root().join("images/debian-12.toml")).unwrap();
-    project.file(
-        "images/debian-12.toml",
-        text.replace("100000", "3")
-            .replace("timeout = \"1h\"", "timeout = \"10s\""),
-    );
+    project.change_debian("100000", "3");
+    project.change_debian("timeout = \"1h\"", "timeout = \"10s\"");
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
     let run = project.wait_for_event(&mut matrix, WAITS);
     // The machine freezes under the cell, as a wedged kernel would.
@@ -180,9 +159,7 @@ fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
 #[test]
 fn a_killed_run_is_gone_on_with_and_only_what_is_missing_runs() {
     let project = project_with_a_cell_that_waits();
-    let image = project.root().join("images/debian-12.toml");
-    let text = fs_err::read_to_string(&image).unwrap();
-    project.file("images/debian-12.toml", text.replace("100000", "5"));
+    project.change_debian("100000", "5");
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
     let run = project.wait_for_event(&mut matrix, WAITS);
     matrix.kill().unwrap();
@@ -217,9 +194,7 @@ fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
     let run = project.wait_for_event(&mut matrix, r#""kind":"run-started""#);
     matrix.kill().unwrap();
     matrix.wait().unwrap();
-    let image = project.root().join("images/debian-12.toml");
-    let text = fs_err::read_to_string(&image).unwrap();
-    project.file("images/debian-12.toml", text.replace("100000", "1"));
+    project.change_debian("100000", "1");
     let output = project.matrix(&["run", "--resume", run.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let text = crate::project::stderr(&output);

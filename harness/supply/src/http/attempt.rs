@@ -10,7 +10,7 @@ use reqwest::header::{
     IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 
-use super::error::{HttpError, reason};
+use super::error::{HttpError, certificate_fault, reason};
 use super::partial::Partial;
 use super::{Asking, Http, Validators, Want};
 
@@ -163,6 +163,8 @@ impl Http {
                 url,
                 limit: self.options.redirects,
             }
+        } else if let Some(reason) = certificate_fault(error) {
+            HttpError::Certificate { url, reason }
         } else if error.is_connect() {
             HttpError::Connect {
                 url,

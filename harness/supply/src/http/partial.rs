@@ -31,6 +31,9 @@ impl<'a> Partial<'a> {
         want: &'a Want<'a>,
         landed: Option<&'a (dyn Fn(u64) + Sync)>,
     ) -> Result<Partial<'a>, HttpError> {
+        if let Some(error) = want.size.and_then(|size| CacheError::no_room(path, size)) {
+            return Err(error.into());
+        }
         let file = std::fs::File::create(path).map_err(|source| CacheError::io(path, source))?;
         Ok(Partial {
             want,
