@@ -78,6 +78,16 @@ fn no_mirror_is_named() {
         ImageSource::Directory(path) | ImageSource::Tarball(path) => {
             panic!("{} is on one machine", path.display())
         }
+        // A reference's registry is docker.io for everybody; MATRIX_REGISTRY_MIRRORS
+        // is where a mirror of it is named.
+        ImageSource::Oci(oci) => {
+            assert_eq!(oci.reference.registry, "docker.io", "{}", oci.reference);
+            Vec::new()
+        }
+        ImageSource::Download(download) => panic!("{} has no mirror", download.url),
+        ImageSource::Archive(_) | ImageSource::Daemon(_) => {
+            panic!("an image of one machine")
+        }
     }));
     for archive in archives {
         if let Archive::Url(url) = archive {
@@ -130,6 +140,23 @@ fn kernels_that_no_mirror_carries_are_optional() {
     for entry in &project().kernels {
         let archived = entry.version < "5.10".parse().unwrap();
         assert_eq!(entry.kernel.optional, archived, "{}", entry.kernel.id);
+    }
+}
+
+/// So that a run without any choice asks no registry, and one that cannot be reached
+/// does not spoil a run.
+#[test]
+fn images_of_registries_run_when_named_and_are_optional() {
+    for entry in &project().images {
+        let image = &entry.image;
+        let of_registry = matches!(image.sources[0], ImageSource::Oci(_));
+        assert_eq!(image.optional, of_registry, "{}", image.name);
+        assert!(!(of_registry && entry.default), "{}", image.name);
+        assert!(
+            entry.tags.len() >= 3 || image.name == "vsyscall",
+            "{}",
+            image.name
+        );
     }
 }
 

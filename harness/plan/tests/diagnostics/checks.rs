@@ -82,7 +82,7 @@ error: unknown key `comand`
 13 | comand = ["ls"]
    | ^^^^^^
    |
-   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `default` and `notes`
+   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `entrypoint`, `default` and `notes`
 
 error: an element of `command` is an integer, not a string
   --> images/checks.toml:17:18

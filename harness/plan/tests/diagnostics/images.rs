@@ -94,13 +94,13 @@ error: `packages` is empty
 fn sources_of_images() {
     assert_data_eq!(
         image(
-            "name = \"a\"\nsource = [{ apt = \"debian\", suite = \"bookworm\", package = \"bash\" }, { program = \"vsyscal\" }, { directory = \"\" }, { oci = \"centos:6\" }]\n"
+            "name = \"a\"\nsource = [{ apt = \"debian\", suite = \"bookworm\", package = \"bash\" }, { program = \"vsyscal\" }, { directory = \"\" }, { vmdk = \"centos:6\" }]\n"
         ),
         str![[r#"
 error: an apt source of an image lacks `packages`
  --> images/a.toml:2:11
   |
-2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { oci = "centos:6" }]
+2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { vmdk = "centos:6" }]
   |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no `packages` in here
   |
   = hint: add `packages = ["bash", "coreutils"]`
@@ -108,7 +108,7 @@ error: an apt source of an image lacks `packages`
 error: unknown key `package`
  --> images/a.toml:2:49
   |
-2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { oci = "centos:6" }]
+2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { vmdk = "centos:6" }]
   |                                                 ^^^^^^^
   |
   = hint: did you mean `packages`? an apt source of an image has `apt`, `suite`, `allow-expired`, `packages` and `architecture`
@@ -116,7 +116,7 @@ error: unknown key `package`
 error: unknown program `vsyscal`
  --> images/a.toml:2:81
   |
-2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { oci = "centos:6" }]
+2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { vmdk = "centos:6" }]
   |                                                                                 ^^^^^^^^^
   |
   = hint: did you mean `vsyscall`?
@@ -124,7 +124,7 @@ error: unknown program `vsyscal`
 error: `directory` is empty
  --> images/a.toml:2:108
   |
-2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { oci = "centos:6" }]
+2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { vmdk = "centos:6" }]
   |                                                                                                            ^^
   |
   = hint: a path relative to the project
@@ -132,10 +132,10 @@ error: `directory` is empty
 error: a source that does not say of which kind it is
  --> images/a.toml:2:114
   |
-2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { oci = "centos:6" }]
-  |                                                                                                                  ^^^^^^^^^^^^^^^^^^^^ no kind in here
+2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { vmdk = "centos:6" }]
+  |                                                                                                                  ^^^^^^^^^^^^^^^^^^^^^ no kind in here
   |
-  = hint: a source has one of `apt`, `directory`, `tarball` and `program`
+  = hint: a source has one of `apt`, `directory`, `tarball`, `program`, `oci`, `archive` and `daemon`
 "#]]
     );
 }

@@ -131,13 +131,17 @@ fn a_tarball_is_known_by_its_content() {
     let path = shop.folder.path().join("root.tar.zst");
     let tar = crate::deb::tests::tar_of(&[("bin/sh", ::tar::EntryType::Regular, 0o755, b"sh")]);
     fs::write(&path, zstd::stream::encode_all(tar.as_slice(), 1).unwrap()).unwrap();
-    let disk = shop.make(|maker| maker.tarball(&path, Limits::default())).unwrap();
+    let disk = shop
+        .make(|maker| maker.tarball(&path, Limits::default()))
+        .unwrap();
     assert_eq!(disk.digest, format!("sha256:{}", sha256_of(&path).unwrap()));
     assert!(tree_of(&disk).get(b"bin/sh").is_some());
 
     let evil = crate::deb::tests::tar_of(&[("../sh", ::tar::EntryType::Regular, 0o755, b"sh")]);
     fs::write(&path, evil).unwrap();
-    let error = shop.make(|maker| maker.tarball(&path, Limits::default())).unwrap_err();
+    let error = shop
+        .make(|maker| maker.tarball(&path, Limits::default()))
+        .unwrap_err();
     assert!(
         error.to_string().contains("root.tar.zst") && error.to_string().contains("climbs"),
         "{error}"
