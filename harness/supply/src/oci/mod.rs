@@ -17,6 +17,7 @@ mod endpoints;
 mod error;
 pub mod manifest;
 pub mod registry;
+mod requests;
 mod tail;
 mod token;
 pub mod unpack;
