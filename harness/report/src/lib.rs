@@ -7,23 +7,31 @@
 //! happened. Exporters read the model only, one file each.
 
 mod counts;
+pub mod csv;
 mod event;
 mod facts;
 mod findings;
 mod fold;
+pub mod github;
 mod grid;
+pub mod history;
+pub mod html;
+pub mod junit;
+pub mod ktap;
 mod load;
 pub mod markdown;
 mod model;
 mod plain;
 mod record;
 mod shown;
+pub mod svg;
 pub mod text;
 
 pub use counts::Counts;
 pub use event::Event;
 pub use facts::{CgroupLayout, FactsRecord, VsyscallMode};
 pub use fold::FoldError;
+pub use history::HistoryError;
 pub use load::LoadError;
 pub use model::*;
 pub use plain::plain_line;
