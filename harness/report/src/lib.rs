@@ -23,7 +23,7 @@ pub mod markdown;
 mod model;
 mod plain;
 mod record;
-mod shown;
+pub mod shown;
 pub mod svg;
 pub mod text;
 
