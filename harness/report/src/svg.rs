@@ -56,37 +56,40 @@ pub fn badge(run: &Run) -> String {
     )
 }
 
-/// Kernels across, image × check down, a square each. The shape tells the verdict
-/// apart without colour: a full square is as expected, a ring was not run or is
-/// lacking, a diamond is not as expected, a circle is flaky.
+/// Kernels across, images down, a square for each: the worst of the image's checks
+/// on that kernel. The shape tells the verdict apart without colour: a full square
+/// is as expected, a ring was not run or is lacking, a diamond is not as expected,
+/// a circle is flaky.
 pub fn heat_map(run: &Run) -> String {
     let grid = Grid::of(run);
-    let rows: usize = grid.groups.iter().map(|group| group.rows.len() + 1).sum();
-    let (width, height) = (grid.columns.len() * SQUARE + 4, rows * SQUARE + 4);
+    let (width, height) = (
+        grid.columns.len() * SQUARE + 4,
+        grid.groups.len() * SQUARE + 4,
+    );
     let said = escape(&format!("{}: {}", title(run), Counts::of(run).summary()));
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          role=\"img\" aria-label=\"{said}\"><title>{said}</title>\n"
     );
-    let mut y = 2;
-    for group in &grid.groups {
-        for row in &group.rows {
-            for (column, cell) in row.cells.iter().enumerate() {
-                let kernel = grid.columns[column].kernel;
-                let name = escape(&one_line(&format!(
-                    "{} × {} × {}: {}",
-                    kernel.id,
-                    group.image.id,
-                    row.check,
-                    grid::label(*cell)
-                )));
-                let shape = shape(*cell, column * SQUARE + 2, y);
-                // Writing to a String cannot fail.
-                let _ = writeln!(svg, "<g><title>{name}</title>{shape}</g>");
-            }
-            y += SQUARE;
+    for (row, group) in grid.groups.iter().enumerate() {
+        for (column, heading) in grid.columns.iter().enumerate() {
+            let cells = group
+                .rows
+                .iter()
+                .map(|row| row.cells.get(column).copied().flatten());
+            let Some(worst) = cells.min_by_key(|cell| grid::urgency(*cell)) else {
+                continue;
+            };
+            let name = escape(&one_line(&format!(
+                "{} × {}: {}",
+                heading.kernel.id,
+                group.image.id,
+                grid::label(worst)
+            )));
+            let shape = shape(worst, column * SQUARE + 2, row * SQUARE + 2);
+            // Writing to a String cannot fail.
+            let _ = writeln!(svg, "<g><title>{name}</title>{shape}</g>");
         }
-        y += SQUARE;
     }
     svg.push_str("</svg>\n");
     svg

@@ -39,30 +39,19 @@ pub fn render(run: &Run) -> String {
 /// `10 pass`, or what else there is, the worst first: `**1 ! exit 3**, 9 pass`.
 fn summary(group: &Group<'_>, column: usize) -> String {
     // By verdict first: what is not as expected must not hide behind what is.
-    let mut counts: BTreeMap<(usize, String), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(u8, String), usize> = BTreeMap::new();
     for check in &group.rows {
         let cell = check.cells.get(column).copied().flatten();
-        *counts.entry((order(cell), cell_words(cell))).or_default() += 1;
+        *counts.entry((grid::urgency(cell), cell_words(cell))).or_default() += 1;
     }
     counts
         .into_iter()
-        .map(|((order, words), count)| match order {
+        .map(|((urgency, words), count)| match urgency {
             0 | 1 => format!("**{count} {words}**"),
             _ => format!("{count} {words}"),
         })
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-fn order(cell: Option<&Cell>) -> usize {
-    match grid::mark(cell) {
-        Some('!') => 0,
-        Some('?') => 1,
-        Some('~') => 2,
-        Some('-') => 3,
-        Some(_) => 4,
-        None => 5,
-    }
 }
 
 fn cell_words(cell: Option<&Cell>) -> String {
