@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::shard::ShardChoice;
+
 /// Does this userland run on that kernel? Boots a virtual machine per kernel,
 /// runs images in containers inside it, and records what happened.
 #[derive(Debug, Parser)]
@@ -38,6 +40,12 @@ pub(crate) enum Command {
     List(ListArguments),
     /// Print a recorded run
     Show(ShowArguments),
+    /// Write the published state of a run: table, page, badge, history
+    Publish(PublishArguments),
+    /// Say how a run is shared by several machines
+    Plan(PlanArguments),
+    /// Join the shards of a run
+    Merge(MergeArguments),
     /// Look at what this machine has for a run, and what it lacks
     Doctor(DoctorArguments),
 }
@@ -81,6 +89,9 @@ pub(crate) struct RunArguments {
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Run a part of the plan: `2/4`; `auto` in a Slurm array, `auto/4` in a Kubernetes Job
+    #[arg(long, value_name = "I/N", conflicts_with = "resume")]
+    pub(crate) shard: Option<ShardChoice>,
     /// Go on with a run that was cut short: only cells without a result run
     #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run"])]
     pub(crate) resume: Option<PathBuf>,
@@ -142,7 +153,67 @@ pub(crate) struct ShowArguments {
 pub(crate) enum Format {
     Text,
     Markdown,
+    /// Markdown folded per image, for a README
+    Compact,
+    Html,
     Json,
+    Junit,
+    Ktap,
+    Csv,
+    /// A badge
+    Badge,
+    /// A heat map
+    Svg,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArguments {
+    /// A run's name or folder [default: the newest]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where the published state is [default: the folder that runs/ is in]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// Publish a run that was cut short too
+    #[arg(long)]
+    pub(crate) incomplete: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// How many machines share the run; never more than there are kernels
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) shards: u16,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = PlanFormat::Text)]
+    pub(crate) format: PlanFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    Text,
+    /// For `strategy.matrix` of GitHub Actions
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArguments {
+    /// The shards' names or folders
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Where runs/ is, and where the joined run goes [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Join what is there; the kernels of missing shards stay not run
+    #[arg(long)]
+    pub(crate) partial: bool,
 }
 
 /// `500ms`, `20s`, `5m`, `1h`.

@@ -16,6 +16,17 @@ pub(crate) enum Status {
     Incomplete,
 }
 
+impl Status {
+    /// What a run came to.
+    pub(crate) fn of_run(counts: &report::Counts) -> Self {
+        match counts.exit_code() {
+            0 => Self::Done,
+            1 => Self::Unexpected,
+            _ => Self::Incomplete,
+        }
+    }
+}
+
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         ExitCode::from(match status {
@@ -61,6 +72,29 @@ pub(crate) enum Failure {
         /// What differs.
         what: String,
     },
+    /// A run that was cut short is to be published.
+    #[error(
+        "the run {run} is incomplete: {why}\n\
+         hint: `matrix run --resume {run}` finishes it, `--incomplete` publishes it as it is"
+    )]
+    Incomplete {
+        /// Its id.
+        run: String,
+        /// Why.
+        why: String,
+    },
+    /// `--shard` cannot be done.
+    #[error("{0}")]
+    Shard(String),
+    /// Runs that do not belong together.
+    #[error("{0}")]
+    Merge(#[from] report::MergeError),
+    /// The published history could not be read, or cannot take a run.
+    #[error("{0}")]
+    History(#[from] report::HistoryError),
+    /// JUnit's XML could not be made.
+    #[error("{0}")]
+    Junit(#[from] report::junit::JunitError),
     /// No run at all.
     #[error("there is no run in {}\nhint: `matrix run` makes one", .0.display())]
     NoRuns(PathBuf),
@@ -84,8 +118,13 @@ impl Failure {
             Failure::Plan(_)
             | Failure::ResumeChanged { .. }
             | Failure::NoSuchRun { .. }
+            | Failure::Incomplete { .. }
+            | Failure::Shard(_)
+            | Failure::Merge(_)
             | Failure::NoRuns(_) => Status::Usage,
             Failure::Load(_)
+            | Failure::History(_)
+            | Failure::Junit(_)
             | Failure::Supply(_)
             | Failure::Record(_)
             | Failure::Io(_)

@@ -9,10 +9,14 @@
 mod cli;
 mod doctor;
 mod error;
+mod github;
 mod list;
+mod merge;
 mod programs;
 mod progress;
+mod publish;
 mod run;
+mod shard;
 mod show;
 
 use std::ffi::OsString;
@@ -56,6 +60,9 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Run(arguments) => run::command(&global, arguments),
         Command::List(arguments) => list::command(&global, &arguments),
         Command::Show(arguments) => show::command(&global, &arguments),
+        Command::Publish(arguments) => publish::command(&global, &arguments),
+        Command::Plan(arguments) => shard::command(&global, &arguments),
+        Command::Merge(arguments) => merge::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

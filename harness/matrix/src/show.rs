@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use report::Run;
+use report::history::History;
+use report::publish::HISTORY;
 
 use crate::cli::{Format, Global, ShowArguments};
 use crate::error::{Failure, Status};
@@ -19,6 +21,17 @@ pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Stat
     match arguments.format {
         Format::Text => print(&terminal_text(&run))?,
         Format::Markdown => print(&report::markdown::render(&run))?,
+        Format::Compact => print(&report::markdown::render_compact(&run))?,
+        Format::Html => {
+            let history = published(global, arguments.output.as_deref())?;
+            print(&report::html::render(&run, history.before(&run.run.id))?)?;
+        }
+        Format::Junit => print(&report::junit::render(&run)?)?,
+        Format::Ktap => print(&report::ktap::render(&run))?,
+        Format::Csv => print(&report::csv::render(&run))?,
+        Format::Badge => print(&report::svg::badge(&run))?,
+        Format::Svg => print(&report::svg::heat_map(&run))?,
+        Format::Github => print(&report::github::annotations(&run))?,
         Format::Json => {
             let mut json = serde_json::to_string_pretty(&run).map_err(std::io::Error::from)?;
             json.push('\n');
@@ -26,6 +39,19 @@ pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Stat
         }
     }
     Ok(Status::Done)
+}
+
+/// The history beside the runs; an empty one where nothing was published.
+fn published(global: &Global, output: Option<&Path>) -> Result<History, Failure> {
+    let results = match output {
+        Some(output) => output.to_owned(),
+        None => match load_project(global) {
+            Ok(project) => project.root.join("results"),
+            // A run's folder can be shown without any project.
+            Err(_) => return Ok(History::default()),
+        },
+    };
+    Ok(History::load(&results.join(HISTORY))?)
 }
 
 /// The folder of a run. A folder is taken as it is; a name is looked for among the

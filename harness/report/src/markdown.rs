@@ -1,4 +1,6 @@
-//! The table in GitHub's Markdown: table.md.
+//! The table in GitHub's Markdown: table.md, and folded per image.
+
+mod compact;
 
 use crate::{
     Cell, Counts, Run,
@@ -8,6 +10,8 @@ use crate::{
     grid::{self, Grid},
     shown::one_line,
 };
+
+pub use compact::render as render_compact;
 
 /// The same content as [`crate::text::render`].
 pub fn render(run: &Run) -> String {
@@ -43,6 +47,22 @@ fn row<'a>(page: &mut String, cells: impl IntoIterator<Item = std::borrow::Cow<'
 
 fn table(page: &mut String, grid: &Grid<'_>) {
     page.push('\n');
+    headings(page, grid);
+    for group in &grid.groups {
+        let name = format!("**{}**", escape(&group.heading()));
+        let empty = std::iter::repeat_n(String::new(), grid.columns.len());
+        row(page, [name].into_iter().chain(empty).map(Into::into));
+        for check in &group.rows {
+            let cells = check.cells.iter().map(|cell| cell_text(*cell));
+            let name = escape(&one_line(check.check));
+            row(page, [name].into_iter().chain(cells).map(Into::into));
+        }
+    }
+    Legend::of(grid).write(page);
+}
+
+/// The kernels, and the facts they are read by.
+fn headings(page: &mut String, grid: &Grid<'_>) {
     let headings = grid.columns.iter().map(|column| escape(&column.heading()));
     row(
         page,
@@ -64,26 +84,33 @@ fn table(page: &mut String, grid: &Grid<'_>) {
             }),
         );
     }
-    for group in &grid.groups {
-        let name = format!("**{}**", escape(&group.heading()));
-        let empty = std::iter::repeat_n(String::new(), grid.columns.len());
-        row(page, [name].into_iter().chain(empty).map(Into::into));
-        for check in &group.rows {
-            let cells = check.cells.iter().map(|cell| cell_text(*cell));
-            let name = escape(&one_line(check.check));
-            row(page, [name].into_iter().chain(cells).map(Into::into));
+}
+
+/// What the marks mean, and the footnotes.
+struct Legend<'g> {
+    marks: Vec<&'static str>,
+    notes: &'g [String],
+}
+
+impl<'g> Legend<'g> {
+    fn of(grid: &'g Grid<'_>) -> Self {
+        Self {
+            marks: grid.legend(),
+            notes: &grid.notes,
         }
     }
-    let legend = grid.legend();
-    if !legend.is_empty() {
-        page.push('\n');
-        line(page, &escape(&legend.join("; ")));
-    }
-    if !grid.notes.is_empty() {
-        page.push('\n');
-    }
-    for (index, note) in grid.notes.iter().enumerate() {
-        line(page, &format!("- \\[{}\\] {}", index + 1, escape(note)));
+
+    fn write(&self, page: &mut String) {
+        if !self.marks.is_empty() {
+            page.push('\n');
+            line(page, &escape(&self.marks.join("; ")));
+        }
+        if !self.notes.is_empty() {
+            page.push('\n');
+        }
+        for (index, note) in self.notes.iter().enumerate() {
+            line(page, &format!("- \\[{}\\] {}", index + 1, escape(note)));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::FactsRecord;
+use crate::{FactsRecord, Shard};
 
 /// Everything one `matrix run` recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,9 @@ pub struct RunHead {
     pub settings: BTreeMap<String, String>,
     /// Where wall time went, milliseconds.
     pub timings: BTreeMap<String, u64>,
+    /// The part of the plan it is; none of a whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 impl Run {
@@ -71,19 +74,7 @@ impl Run {
         for kernel in &kernels {
             for image in &images {
                 for check in &image.checks {
-                    cells.push(Cell {
-                        kernel: kernel.id.clone(),
-                        image: image.id.clone(),
-                        check: check.name.clone(),
-                        runtime: runtime.to_owned(),
-                        outcome: verdict::Outcome::not_run(NOT_REACHED),
-                        expected: None,
-                        because: None,
-                        verdict: verdict::Verdict::NotRun,
-                        attempts: Vec::new(),
-                        cause: None,
-                        duration_ms: None,
-                    });
+                    cells.push(Cell::planned(&kernel.id, &image.id, &check.name, runtime));
                 }
             }
         }
@@ -119,6 +110,23 @@ pub fn schema() -> serde_json::Value {
 }
 
 impl Cell {
+    /// A cell whose turn has not come.
+    pub(crate) fn planned(kernel: &str, image: &str, check: &str, runtime: &str) -> Self {
+        Self {
+            kernel: kernel.to_owned(),
+            image: image.to_owned(),
+            check: check.to_owned(),
+            runtime: runtime.to_owned(),
+            outcome: verdict::Outcome::not_run(NOT_REACHED),
+            expected: None,
+            because: None,
+            verdict: verdict::Verdict::NotRun,
+            attempts: Vec::new(),
+            cause: None,
+            duration_ms: None,
+        }
+    }
+
     /// Which one it is.
     pub fn id(&self) -> CellId {
         CellId {
@@ -181,6 +189,26 @@ pub struct KernelColumn {
     pub slowdown_permille: Option<u64>,
     /// The entry's own words about it.
     pub notes: Option<String>,
+}
+
+impl KernelColumn {
+    /// A column of which nothing is known yet.
+    pub fn planned(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: ColumnStatus::Pending,
+            reason: None,
+            optional: false,
+            release: None,
+            package: BTreeMap::new(),
+            command_line: None,
+            settings: BTreeMap::new(),
+            facts: None,
+            boots_ms: Vec::new(),
+            slowdown_permille: None,
+            notes: None,
+        }
+    }
 }
 
 /// A userland.

@@ -92,9 +92,15 @@ impl Display {
         if !self.json {
             print(&terminal_text(run))?;
         }
-        write_stderr(&format!("recorded in {}\n", folder.display()));
+        print_recorded(folder);
+        crate::github::tell(run, self.json);
         Ok(())
     }
+}
+
+/// Tells where a run's record is.
+pub(crate) fn print_recorded(folder: &Path) {
+    write_stderr(&format!("recorded in {}\n", folder.display()));
 }
 
 /// The table as this terminal can show it.
@@ -146,7 +152,7 @@ fn write_stdout(text: &str) {
         .and_then(|()| stdout.flush());
 }
 
-fn write_stderr(text: &str) {
+pub(crate) fn write_stderr(text: &str) {
     // Nobody is left to tell when stderr is gone.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

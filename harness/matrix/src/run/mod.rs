@@ -35,7 +35,7 @@ use supply::Supply;
 use crate::cli::{Global, RunArguments, SelectionArguments};
 use crate::error::{Failure, Status};
 use crate::progress::Display;
-use crate::show;
+use crate::{shard, show};
 pub(crate) use boot::remembered_acceleration;
 use follow::follow;
 use options::Options;
@@ -66,7 +66,15 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             }
         }
         None => {
-            let plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
+            let mut plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
+            let shard = match arguments.shard {
+                None => None,
+                Some(choice) => {
+                    let (index, of) = choice.resolve(|name| std::env::var(name).ok())?;
+                    let before = shard::recorded_before(&project.root);
+                    Some(shard::take(&mut plan, index, of, before.as_ref())?)
+                }
+            };
             if arguments.dry_run {
                 crate::progress::print(&plan::describe_plan(&plan))?;
                 return Ok(Status::Done);
@@ -74,7 +82,8 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             let started = Timestamp::now();
             let id = record::run_id(started);
             let folder = runs_folder(&project.root, arguments.output.as_deref()).join(&id);
-            let run = record::planned(&plan, &options, id, started);
+            let mut run = record::planned(&plan, &options, id, started);
+            run.run.shard = shard;
             let mut recorder = Recorder::create(&folder)?;
             recorder.record(&Event::RunStarted {
                 run: Box::new(run.clone()),
@@ -186,7 +195,7 @@ pub(crate) fn runs_folder(project: &Path, output: Option<&Path>) -> PathBuf {
 }
 
 /// What was selected, as the plan takes it.
-fn selection(arguments: &SelectionArguments, directory: PathBuf) -> plan::Selection {
+pub(crate) fn selection(arguments: &SelectionArguments, directory: PathBuf) -> plan::Selection {
     plan::Selection {
         kernels: arguments.kernels.clone(),
         images: arguments.images.clone(),

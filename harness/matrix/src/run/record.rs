@@ -27,6 +27,7 @@ pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Times
         host: host(),
         settings: options.recorded(),
         timings: BTreeMap::new(),
+        shard: None,
     };
     let images = plan.images.iter().map(|image| image_row(image, None));
     Run::planned(

@@ -104,6 +104,7 @@ pub(crate) fn planned() -> Run {
         host: flat(&[("cores", "2"), ("kernel", "6.1.0-50-amd64")]),
         settings: flat(&[("timeout", "60000")]),
         timings: BTreeMap::new(),
+        shard: None,
     };
     let images = vec![
         image("debian:12", &["bash", "ls", "date"]),
