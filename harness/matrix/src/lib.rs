@@ -6,6 +6,7 @@
 //! its cells run one after the other, and every step is an event that feeds the
 //! display and the record alike.
 
+mod bisect;
 mod cli;
 mod doctor;
 mod error;
@@ -56,6 +57,7 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Run(arguments) => run::command(&global, arguments),
         Command::List(arguments) => list::command(&global, &arguments),
         Command::Show(arguments) => show::command(&global, &arguments),
+        Command::Bisect(arguments) => bisect::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

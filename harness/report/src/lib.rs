@@ -6,6 +6,7 @@
 //! and then; whatever ends the program, [`Run::load`] reads back all that had
 //! happened. Exporters read the model only, one file each.
 
+pub mod comparison;
 mod counts;
 mod event;
 mod facts;
@@ -18,6 +19,7 @@ mod model;
 mod plain;
 mod record;
 mod shown;
+mod syscalls;
 pub mod text;
 
 pub use counts::Counts;

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod cells;
+mod columns;
 mod death;
 mod files;
 mod project;
