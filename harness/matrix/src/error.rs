@@ -114,8 +114,12 @@ impl Failure {
             Failure::Plan(_)
             | Failure::ResumeChanged { .. }
             | Failure::NoSuchRun { .. }
+            | Failure::BisectKernel { .. }
+            | Failure::BisectVariants { .. }
+            | Failure::BisectSame { .. }
             | Failure::NoRuns(_) => Status::Usage,
             Failure::Load(_)
+            | Failure::BisectEnd { .. }
             | Failure::Supply(_)
             | Failure::Record(_)
             | Failure::Io(_)
