@@ -9,6 +9,5 @@ pub(crate) const RUNTIME: &[u8] = include_bytes!(env!("MATRIX_RUNTIME"));
 /// The image `vsyscall`'s one program.
 pub(crate) const VSYSCALL: &[u8] = include_bytes!(env!("MATRIX_VSYSCALL"));
 
-/// This program's version with the commit it was built from.
-pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("MATRIX_COMMIT"), ")");
+/// This program's version, with the commit it was built from where there is one.
+pub(crate) const VERSION: &str = env!("MATRIX_VERSION");

@@ -18,7 +18,7 @@ pub mod markdown;
 mod model;
 mod plain;
 mod record;
-mod shown;
+pub mod shown;
 mod syscalls;
 pub mod text;
 

@@ -3,8 +3,13 @@
 //! own cache, once.
 
 mod arguments;
+mod cache;
 mod cells;
 mod columns;
 mod death;
 mod files;
+mod loopback;
+mod mirror;
 mod project;
+mod reach;
+mod torture;
