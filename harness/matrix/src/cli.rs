@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Plan(PlanArguments),
     /// Join the shards of a run
     Merge(MergeArguments),
+    /// Find the two neighbouring kernels between which a check changes
+    Bisect(BisectArguments),
     /// Look at what this machine has for a run, and what it lacks
     Doctor(DoctorArguments),
 }
@@ -104,6 +106,34 @@ pub(crate) struct RunArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct BisectArguments {
+    /// The image's name
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The check's name
+    #[arg(value_name = "CHECK")]
+    pub(crate) check: String,
+    /// A kernel on which it ends one way
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) good: String,
+    /// A kernel on which it ends another way, older or newer
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) bad: String,
+    /// Run every cell again, also those an earlier run has
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// How the machines run: kvm where a boot proves that it works, else tcg
+    #[arg(long, value_enum, default_value_t = AccelerationChoice::Auto)]
+    pub(crate) accel: AccelerationChoice,
+    /// Use what is cached and touch no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     /// The QEMU to look at instead of the one on PATH or in the cache
     #[arg(long, value_name = "PATH")]
@@ -144,9 +174,26 @@ pub(crate) struct ShowArguments {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// What to print of it; facts and syscalls as text or Markdown
+    #[arg(short, long, value_enum, default_value_t = Shown::Cells)]
+    pub(crate) table: Shown,
+    /// Of facts and system calls, also those that are the same on every kernel
+    #[arg(short, long)]
+    pub(crate) all: bool,
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `--table`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shown {
+    /// The outcomes
+    Cells,
+    /// What each kernel is and can do
+    Facts,
+    /// Which system calls each kernel has
+    Syscalls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -95,6 +95,42 @@ pub(crate) enum Failure {
     /// JUnit's XML could not be made.
     #[error("{0}")]
     Junit(#[from] report::junit::JunitError),
+    /// A kernel to bisect from or to is no entry, or lacks the variant.
+    #[error("`{kernel}` is no entry to bisect between, or lacks the variant\nhint: there are {}", known.join(", "))]
+    BisectKernel {
+        /// As given.
+        kernel: String,
+        /// The entries.
+        known: Vec<String>,
+    },
+    /// Two different variants: more than the version changes.
+    #[error(
+        "{good} and {bad} are started differently, so more than the version would change\nhint: name the same variant of both"
+    )]
+    BisectVariants {
+        /// As given.
+        good: String,
+        /// As given.
+        bad: String,
+    },
+    /// One end gives no result.
+    #[error("{kernel} gives no result to start from: {reason}")]
+    BisectEnd {
+        /// Its id.
+        kernel: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing changes.
+    #[error("{first} and {second} give the same: {outcome}")]
+    BisectSame {
+        /// Its id.
+        first: String,
+        /// The other's.
+        second: String,
+        /// What both give.
+        outcome: String,
+    },
     /// No run at all.
     #[error("there is no run in {}\nhint: `matrix run` makes one", .0.display())]
     NoRuns(PathBuf),
@@ -121,10 +157,14 @@ impl Failure {
             | Failure::Incomplete { .. }
             | Failure::Shard(_)
             | Failure::Merge(_)
+            | Failure::BisectKernel { .. }
+            | Failure::BisectVariants { .. }
+            | Failure::BisectSame { .. }
             | Failure::NoRuns(_) => Status::Usage,
             Failure::Load(_)
             | Failure::History(_)
             | Failure::Junit(_)
+            | Failure::BisectEnd { .. }
             | Failure::Supply(_)
             | Failure::Record(_)
             | Failure::Io(_)

@@ -6,6 +6,7 @@
 //! its cells run one after the other, and every step is an event that feeds the
 //! display and the record alike.
 
+mod bisect;
 mod cli;
 mod doctor;
 mod error;
@@ -63,6 +64,7 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Publish(arguments) => publish::command(&global, &arguments),
         Command::Plan(arguments) => shard::command(&global, &arguments),
         Command::Merge(arguments) => merge::command(&global, &arguments),
+        Command::Bisect(arguments) => bisect::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use report::Run;
 use report::history::History;
 use report::publish::HISTORY;
+use report::comparison::{self, Markup, Subject};
 
-use crate::cli::{Format, Global, ShowArguments};
+use crate::cli::{Format, Global, ShowArguments, Shown};
 use crate::error::{Failure, Status};
 use crate::progress::{print, terminal_text};
 use crate::run::{load_project, runs_folder};
@@ -18,6 +19,29 @@ pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Stat
         arguments.run.as_deref(),
         arguments.output.as_deref(),
     )?)?;
+    let subject = match arguments.table {
+        Shown::Cells => None,
+        Shown::Facts => Some(Subject::Facts),
+        Shown::Syscalls => Some(Subject::Syscalls),
+    };
+    match (subject, arguments.format) {
+        (Some(subject), Format::Text) => {
+            print(&comparison::render(
+                &run,
+                subject,
+                Markup::Text,
+                arguments.all,
+            ))?;
+            return Ok(Status::Done);
+        }
+        (Some(subject), Format::Markdown) => {
+            let page = comparison::render(&run, subject, Markup::Markdown, arguments.all);
+            print(&page)?;
+            return Ok(Status::Done);
+        }
+        // The JSON of a run has all tables.
+        (Some(_), Format::Json) | (None, _) => {}
+    }
     match arguments.format {
         Format::Text => print(&terminal_text(&run))?,
         Format::Markdown => print(&report::markdown::render(&run))?,

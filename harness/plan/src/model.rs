@@ -88,6 +88,8 @@ pub struct Settings {
     pub cpu: String,
     /// MiB.
     pub memory: u32,
+    /// Processors; 1 unless said otherwise.
+    pub cpus: u32,
     /// How cgroups are mounted.
     pub cgroup: Cgroup,
     /// Written before anything runs.

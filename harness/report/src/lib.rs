@@ -6,6 +6,7 @@
 //! and then; whatever ends the program, [`Run::load`] reads back all that had
 //! happened. Exporters read the model only, one file each.
 
+pub mod comparison;
 mod counts;
 pub mod csv;
 mod event;
@@ -28,6 +29,7 @@ mod record;
 mod shard;
 pub mod shown;
 pub mod svg;
+mod syscalls;
 pub mod text;
 
 pub use counts::Counts;

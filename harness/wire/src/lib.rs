@@ -29,7 +29,7 @@ mod facts;
 mod frame;
 
 pub use cell::{Captured, CellRequest, CellResult, Command, End, KernelLine, Limits};
-pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, Vsyscall};
+pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, SyscallFacts, Vsyscall};
 pub use frame::{FrameError, MAX_FRAME, read, write};
 
 use serde::{Deserialize, Serialize};

@@ -133,6 +133,11 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// One line of progress on stderr, outside of any run.
+pub(crate) fn note(text: &str) {
+    write_stderr(&format!("{text}\n"));
+}
+
 /// Tells why the program ends without having done what it was asked.
 pub(crate) fn print_failure(failure: &Failure) {
     let text = failure.to_string();

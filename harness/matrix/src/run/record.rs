@@ -60,6 +60,7 @@ pub(crate) fn column(kernel: &Kernel) -> KernelColumn {
         ("cpu".to_owned(), settings.cpu.clone()),
         ("memory_mib".to_owned(), settings.memory.to_string()),
         ("cgroup".to_owned(), settings.cgroup.to_string()),
+        ("cpus".to_owned(), settings.cpus.to_string()),
     ]);
     for (name, value) in &settings.sysctl {
         recorded.insert(format!("sysctl.{name}"), value.clone());

@@ -5,6 +5,7 @@
 mod arguments;
 mod cache;
 mod cells;
+mod columns;
 mod death;
 mod files;
 mod loopback;

@@ -1,5 +1,6 @@
 //! One recorded run, made by hand, in every format and through every cut.
 
+mod comparison;
 mod fold;
 mod golden;
 mod history;
