@@ -9,6 +9,9 @@ pub(crate) const RUNTIME: &[u8] = include_bytes!(env!("MATRIX_RUNTIME"));
 /// The image `vsyscall`'s one program.
 pub(crate) const VSYSCALL: &[u8] = include_bytes!(env!("MATRIX_VSYSCALL"));
 
+/// What runs inside a probe's container.
+pub(crate) const PROBE_INSIDE: &[u8] = include_bytes!(env!("MATRIX_PROBE_INSIDE"));
+
 /// This program's version with the commit it was built from.
 pub(crate) const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("MATRIX_COMMIT"), ")");
