@@ -82,8 +82,14 @@ pub(crate) struct RunArguments {
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Go on with a run that was cut short: only cells without a result run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run", "probes", "only_probes"])]
     pub(crate) resume: Option<PathBuf>,
+    /// Check the runtime itself on each kernel as well: a table of its own
+    #[arg(long)]
+    pub(crate) probes: bool,
+    /// Check the runtime itself, and run no image
+    #[arg(long, conflicts_with_all = ["images", "checks"])]
+    pub(crate) only_probes: bool,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -133,9 +139,21 @@ pub(crate) struct ShowArguments {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Which table [default: all that the run has]
+    #[arg(long, value_enum)]
+    pub(crate) table: Option<Table>,
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `--table`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Table {
+    /// Kernels across, images and their checks down
+    Cells,
+    /// Kernels across, checks of the runtime itself down
+    Probes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

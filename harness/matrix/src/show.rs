@@ -4,19 +4,28 @@ use std::path::{Path, PathBuf};
 
 use report::Run;
 
-use crate::cli::{Format, Global, ShowArguments};
+use crate::cli::{Format, Global, ShowArguments, Table};
 use crate::error::{Failure, Status};
-use crate::progress::{print, terminal_text};
+use crate::progress::{print, terminal_options, terminal_text};
 use crate::run::{load_project, runs_folder};
 
 /// `matrix show [RUN]`.
 pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Status, Failure> {
-    let run = Run::load(&find(
+    let mut run = Run::load(&find(
         global,
         arguments.run.as_deref(),
         arguments.output.as_deref(),
     )?)?;
+    if arguments.table == Some(Table::Cells) {
+        run.probes.clear();
+    }
     match arguments.format {
+        Format::Text if arguments.table == Some(Table::Probes) => {
+            print(&report::probe_table::text(&run, terminal_options()))?;
+        }
+        Format::Markdown if arguments.table == Some(Table::Probes) => {
+            print(&report::probe_table::markdown(&run))?;
+        }
         Format::Text => print(&terminal_text(&run))?,
         Format::Markdown => print(&report::markdown::render(&run))?,
         Format::Json => {

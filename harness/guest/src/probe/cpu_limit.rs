@@ -26,7 +26,9 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     let throttled = || {
         let text = cgroup.read("cpu.stat", "cpu.stat")?;
         counter(&text, "nr_throttled").ok_or_else(|| {
-            Stop::Unsupported("throttling: cpu.stat has no nr_throttled (CONFIG_CFS_BANDWIDTH)".to_owned())
+            Stop::Unsupported(
+                "throttling: cpu.stat has no nr_throttled (CONFIG_CFS_BANDWIDTH)".to_owned(),
+            )
         })
     };
     let before = throttled()?;

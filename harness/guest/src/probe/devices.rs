@@ -18,9 +18,7 @@ pub(super) fn probe(rig: &Rig) -> Probing {
             "pause",
         ],
     )?;
-    let allowed = |kind: &str, major: i64, minor: i64, access: &str| {
-        json!({ "allow": true, "type": kind, "major": major, "minor": minor, "access": access })
-    };
+    let allowed = |kind: &str, major: i64, minor: i64, access: &str| json!({ "allow": true, "type": kind, "major": major, "minor": minor, "access": access });
     bundle.limit(json!({ "devices": [
         { "allow": false, "access": "rwm" },
         { "allow": true, "type": "c", "access": "m" },

@@ -44,7 +44,10 @@ pub(super) fn probe(rig: &Rig) -> Probing {
 
     fs::write(&file, freeze).map_err(trouble(file.display()))?;
     let stopped = frozen_in_time(&cgroup);
-    let frozen = stopped.as_ref().is_ok_and(|stopped| *stopped).then(|| ticks_of(&process));
+    let frozen = stopped
+        .as_ref()
+        .is_ok_and(|stopped| *stopped)
+        .then(|| ticks_of(&process));
     // Whatever was seen: what is frozen cannot be killed.
     fs::write(&file, thaw).map_err(trouble(file.display()))?;
     expect(stopped?, || "the cgroup did not freeze".to_owned())?;

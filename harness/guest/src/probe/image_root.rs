@@ -58,9 +58,10 @@ pub(super) fn probe(rig: &Rig) -> Probing {
         layer.dev(),
         own.dev()
     ));
-    expect(root.dev() == layer.dev() && root.ino() == layer.ino(), || {
-        "the process's root is not the layer".to_owned()
-    })?;
+    expect(
+        root.dev() == layer.dev() && root.ino() == layer.ino(),
+        || "the process's root is not the layer".to_owned(),
+    )?;
     container.end()?;
     Ok(())
 }

@@ -26,8 +26,10 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     said.refused("connect 127.0.0.1:7001", &["ECONNREFUSED"])?;
     said.done("listen 7002")?;
     said.done("connect 127.0.0.1:7002")?;
-    let own = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, 7001).into(), Duration::from_secs(5));
-    let its = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, 7002).into(), Duration::from_secs(5));
+    let own =
+        TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, 7001).into(), Duration::from_secs(5));
+    let its =
+        TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, 7002).into(), Duration::from_secs(5));
     rig.outside(format_args!(
         "port 7001 answers: {}; port 7002 answers: {}",
         own.is_ok(),
@@ -40,7 +42,9 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     drop(listener);
     let process = container.process()?;
     let (its, ours) = process.namespaces("net")?;
-    rig.outside(format_args!("the process is in {its}; the machine's is {ours}"));
+    rig.outside(format_args!(
+        "the process is in {its}; the machine's is {ours}"
+    ));
     expect(its != ours, || {
         "the process is in the machine's network namespace".to_owned()
     })?;

@@ -30,9 +30,10 @@ pub(super) fn probe(rig: &Rig) -> Probing {
         expect(given == euid.to_string(), || {
             format!("with the flag {flag} a set-user-ID program runs as {given}, not {euid}")
         })?;
-        expect(shown.is_none_or(|shown| shown == u8::from(flag).to_string()), || {
-            "outside, the flag is not the one asked for".to_owned()
-        })?;
+        expect(
+            shown.is_none_or(|shown| shown == u8::from(flag).to_string()),
+            || "outside, the flag is not the one asked for".to_owned(),
+        )?;
         container.end()?;
     }
     Ok(())

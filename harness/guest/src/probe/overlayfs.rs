@@ -59,5 +59,7 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     expect(after == before && kept, || {
         "the image was changed".to_owned()
     })?;
-    expect(!above, || "the layer still shows what was removed".to_owned())
+    expect(!above, || {
+        "the layer still shows what was removed".to_owned()
+    })
 }

@@ -15,7 +15,13 @@ const ENOTTY: u32 = 25;
 pub(super) fn probe(rig: &Rig) -> Probing {
     let mut bundle = rig.bundle(
         "bundle",
-        &["status Seccomp", "call getpriority", "call getcpu", "pause", "call sysinfo"],
+        &[
+            "status Seccomp",
+            "call getpriority",
+            "call getcpu",
+            "pause",
+            "call sysinfo",
+        ],
     )?;
     bundle.config["linux"]["seccomp"] = json!({
         "defaultAction": "SCMP_ACT_ALLOW",

@@ -16,7 +16,13 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     let listen = format!("listen {INSIDE}");
     let mut bundle = rig.bundle(
         "bundle",
-        &[&listen, "interfaces", "pause", "serve first", "serve second"],
+        &[
+            &listen,
+            "interfaces",
+            "pause",
+            "serve first",
+            "serve second",
+        ],
     )?;
     bundle.bridge(&json!([
         { "address": "0.0.0.0", "host": OUTSIDE, "container": INSIDE, "protocol": "tcp" }
@@ -26,7 +32,9 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     container.resume()?;
     let address = SocketAddr::from((MACHINE, OUTSIDE));
     let far = other.there(|| Ok(network::get(address, "/far")))?;
-    rig.outside(format_args!("GET {address} from the other network: {far:?}"));
+    rig.outside(format_args!(
+        "GET {address} from the other network: {far:?}"
+    ));
     let far = far.map_err(network::failed("from the other network"))?;
     let near = network::get(address, "/near");
     rig.outside(format_args!("GET {address} from the machine: {near:?}"));

@@ -35,7 +35,9 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     let mut answer = [0; 100];
     // A connected socket takes datagrams of that address and port only.
     let length = socket.recv(&mut answer).map_err(|error| {
-        Stop::Failed(format!("no answer to a datagram to {MACHINE}:{OUTSIDE}: {error}"))
+        Stop::Failed(format!(
+            "no answer to a datagram to {MACHINE}:{OUTSIDE}: {error}"
+        ))
     })?;
     let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
     rig.outside(format_args!("{MACHINE}:{OUTSIDE} answers {answer:?}"));

@@ -43,5 +43,7 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     said.done("remove /data/before")?;
     let left = file("before").exists();
     rig.outside(format_args!("/before is there: {left}"));
-    expect(!left, || "what was removed inside is still there".to_owned())
+    expect(!left, || {
+        "what was removed inside is still there".to_owned()
+    })
 }

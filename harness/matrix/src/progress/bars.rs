@@ -47,7 +47,12 @@ impl Bars {
                 .iter()
                 .filter(|cell| cell.kernel == kernel.id)
                 .count();
-            let bar = bars.add(KERNEL, cells as u64, &kernel.id);
+            let probes = run
+                .probes
+                .iter()
+                .filter(|record| record.kernel == kernel.id)
+                .count();
+            let bar = bars.add(KERNEL, (cells + probes) as u64, &kernel.id);
             bar.set_message("waiting for its files");
             bars.kernels.insert(kernel.id.clone(), bar);
         }
@@ -125,6 +130,14 @@ impl Bars {
                         .filter(|other| other.kernel == cell.kernel && !other.attempts.is_empty())
                         .count();
                     bar.set_position(done as u64);
+                }
+            }
+            Event::ProbeStarted { kernel, probe } => {
+                self.message(kernel, format!("probe {probe}"));
+            }
+            Event::ProbeFinished { record } => {
+                if let Some(bar) = self.kernels.get(&record.kernel) {
+                    bar.inc(1);
                 }
             }
             Event::KernelFinished { kernel } => {

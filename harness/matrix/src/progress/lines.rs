@@ -17,7 +17,7 @@ impl Lines {
         // A cell's start is told by its end; only a hung one makes it worth a line.
         let detail = matches!(
             event,
-            Event::CellStarted { .. } | Event::FetchProgress { .. }
+            Event::CellStarted { .. } | Event::ProbeStarted { .. } | Event::FetchProgress { .. }
         );
         if detail && self.verbose == 0 {
             return;

@@ -10,13 +10,14 @@ mod boot;
 mod images;
 mod options;
 mod phases;
+mod probes;
 mod record;
 mod resume;
 mod session;
 mod sink;
 mod slots;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -37,6 +38,7 @@ use boot::{Bootery, Prepared};
 use images::Images;
 use options::Options;
 use phases::{Phase, Phases};
+use probes::ProbeTask;
 use resume::Resumed;
 use session::{Mode, Session, Task};
 use sink::{Fetches, Message, Sink};
@@ -45,7 +47,7 @@ use slots::Slots;
 /// `matrix run`.
 pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status, Failure> {
     let project = load_project(global)?;
-    let options = Options::resolve(&arguments);
+    let mut options = Options::resolve(&arguments);
     let directory = std::env::current_dir()?;
     let job = match &arguments.resume {
         Some(run) => {
@@ -54,6 +56,7 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             let Some(run) = recorder.run() else {
                 return Err(RecordError::NotStarted.into());
             };
+            options.probes = !run.probes.is_empty();
             let Resumed { plan, done } = resume::resume(&project, run, &directory)?;
             Job {
                 plan,
@@ -64,9 +67,16 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             }
         }
         None => {
-            let plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
+            let mut plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
+            if arguments.only_probes {
+                plan.images.clear();
+            }
             if arguments.dry_run {
                 crate::progress::print(&plan::describe_plan(&plan))?;
+                if options.probes {
+                    let probes = count(wire::Probe::ALL.len(), "probe");
+                    crate::progress::print(&format!("{probes} on each kernel\n"))?;
+                }
                 return Ok(Status::Done);
             }
             let started = Timestamp::now();
@@ -324,6 +334,17 @@ impl Worker<'_> {
         })
     }
 
+    /// The kernel's probes that have no result yet.
+    fn probes_left(&self, kernel: &Kernel) -> VecDeque<ProbeTask> {
+        self.run
+            .probes
+            .iter()
+            .filter(|record| record.kernel == kernel.id && !record.outcome.is_result())
+            .filter_map(|record| wire::Probe::named(&record.probe))
+            .map(ProbeTask::new)
+            .collect()
+    }
+
     /// One kernel from its source to its last cell. Gives back what must be
     /// confirmed.
     fn kernel<'p>(
@@ -334,6 +355,7 @@ impl Worker<'_> {
         builders: &Slots,
         machines: &Slots,
     ) -> Option<Doubtful<'p>> {
+        let mut probes = self.probes_left(kernel);
         let left =
             |image: &Image, check: &Check| !self.done.contains(&cell_id(kernel, image, check));
         if self
@@ -341,6 +363,7 @@ impl Worker<'_> {
             .images
             .iter()
             .all(|image| !image.checks.iter().any(|check| left(image, check)))
+            && probes.is_empty()
         {
             return None;
         }
@@ -401,11 +424,23 @@ impl Worker<'_> {
                     .map(|check| Task::new(image, check, serial.clone())),
             );
         }
-        if tasks.is_empty() {
+        if !probes.is_empty() {
+            match probes::disk(self.supply) {
+                Ok(disk) => disks.push(disk),
+                Err(error) => {
+                    let message = format!("the program for inside: {error}");
+                    for task in probes.drain(..) {
+                        self.sink.tell(task.trouble(&kernel.id, &message));
+                    }
+                }
+            }
+        }
+        if tasks.is_empty() && probes.is_empty() {
             return None;
         }
         let _slot = machines.take();
         let mut session = Session::new(bootery, self.phases, kernel, &prepared, disks.clone());
+        session.probes = probes;
         let tasks = session.run(tasks);
         let boots = session.boots;
         self.sink.tell(Event::KernelFinished {

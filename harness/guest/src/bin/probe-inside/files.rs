@@ -14,7 +14,9 @@ impl Files {
         Some(match words {
             ["read", path] => read(path),
             ["empty", path] => empty(path),
-            ["write", path, text] => put(path, text, OpenOptions::new().create(true).truncate(true)),
+            ["write", path, text] => {
+                put(path, text, OpenOptions::new().create(true).truncate(true))
+            }
             ["append", path, text] => put(path, text, OpenOptions::new().append(true)),
             ["fill", path, bytes] => fill(path, bytes),
             ["open", path] => File::open(path).map(|_| ok()),
@@ -37,7 +39,9 @@ fn ok() -> String {
 /// The content, in one line.
 fn read(path: &str) -> io::Result<String> {
     let bytes = fs::read(path)?;
-    Ok(String::from_utf8_lossy(&bytes).trim_end().replace('\n', " "))
+    Ok(String::from_utf8_lossy(&bytes)
+        .trim_end()
+        .replace('\n', " "))
 }
 
 /// Whether a file has no byte, or a folder no entry.

@@ -89,10 +89,7 @@ pub(crate) fn fork_many(most: u32) -> io::Result<String> {
 /// Runs another program to its end and gives what it answered to the verb.
 pub(crate) fn run(program: &str, words: &[&str]) -> io::Result<String> {
     let verb = words.join(" ");
-    let output = Command::new(program)
-        .arg0(program)
-        .arg(&verb)
-        .output()?;
+    let output = Command::new(program).arg0(program).arg(&verb).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let answer = text.trim().strip_prefix(&format!("{verb} -> "));
     Ok(answer.unwrap_or("no answer").to_owned())

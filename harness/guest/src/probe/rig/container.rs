@@ -264,9 +264,13 @@ mod tests {
 
     fn said() -> Said {
         Said(
-            [("read /x", "error EROFS"), ("id", "uid=0 gid=7"), ("read /x", "error ENOENT")]
-                .map(|(verb, answer)| (verb.to_owned(), answer.to_owned()))
-                .to_vec(),
+            [
+                ("read /x", "error EROFS"),
+                ("id", "uid=0 gid=7"),
+                ("read /x", "error ENOENT"),
+            ]
+            .map(|(verb, answer)| (verb.to_owned(), answer.to_owned()))
+            .to_vec(),
         )
     }
 
@@ -274,9 +278,15 @@ mod tests {
     fn answers_are_judged_by_the_last_of_a_verb() {
         let said = said();
         assert!(said.refused("read /x", &["ENOENT"]).is_ok());
-        assert!(matches!(said.refused("read /x", &["EROFS"]), Err(Stop::Failed(_))));
+        assert!(matches!(
+            said.refused("read /x", &["EROFS"]),
+            Err(Stop::Failed(_))
+        ));
         assert!(matches!(said.done("read /x"), Err(Stop::Failed(_))));
-        assert!(matches!(said.refused("id", &["EROFS"]), Err(Stop::Failed(_))));
+        assert!(matches!(
+            said.refused("id", &["EROFS"]),
+            Err(Stop::Failed(_))
+        ));
         assert_eq!(said.number("id", "gid").unwrap(), 7);
         assert!(matches!(said.done("write /x"), Err(Stop::Failed(_))));
     }
@@ -288,11 +298,22 @@ mod tests {
             errno: None,
             message: "linux.seccomp is not implemented by this runtime".to_owned(),
         };
-        assert!(matches!(came_up(&trouble("read config.json")), Err(Stop::Trouble(_))));
-        assert!(matches!(came_up(&trouble("mount /proc")), Err(Stop::Failed(_))));
-        let lacking = Status::Unsupported { what: "x".to_owned() };
+        assert!(matches!(
+            came_up(&trouble("read config.json")),
+            Err(Stop::Trouble(_))
+        ));
+        assert!(matches!(
+            came_up(&trouble("mount /proc")),
+            Err(Stop::Failed(_))
+        ));
+        let lacking = Status::Unsupported {
+            what: "x".to_owned(),
+        };
         assert!(matches!(came_up(&lacking), Err(Stop::Unsupported(_))));
         assert!(came_up(&Status::Exited { code: 3 }).is_ok());
-        assert!(matches!(succeeded(&Status::Exited { code: 3 }), Err(Stop::Failed(_))));
+        assert!(matches!(
+            succeeded(&Status::Exited { code: 3 }),
+            Err(Stop::Failed(_))
+        ));
     }
 }

@@ -117,7 +117,11 @@ pub(in crate::probe) fn answer(
         .map_err(trouble("read a request"))?;
     // The rest of the head: an answer before it is read would reset the line.
     let mut line = String::new();
-    while reader.read_line(&mut line).map_err(trouble("read a request"))? > 2 {
+    while reader
+        .read_line(&mut line)
+        .map_err(trouble("read a request"))?
+        > 2
+    {
         line.clear();
     }
     let length = body.len();

@@ -162,7 +162,10 @@ mod tests {
     fn a_field_of_status() {
         let text = "Name:\tx\nUid:\t100000\t100000\t100000\t100000\nNSpid:\t88\t1\n";
         assert_eq!(status_field(text, "NSpid").as_deref(), Some("88 1"));
-        assert_eq!(status_field(text, "Uid").as_deref(), Some("100000 100000 100000 100000"));
+        assert_eq!(
+            status_field(text, "Uid").as_deref(),
+            Some("100000 100000 100000 100000")
+        );
         assert_eq!(status_field(text, "Seccomp"), None);
     }
 }

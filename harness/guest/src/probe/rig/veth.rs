@@ -137,11 +137,7 @@ fn socket_address(address: Ipv4Addr) -> libc::sockaddr {
     }
 }
 
-fn interface(
-    name: &CStr,
-    request: libc::c_ulong,
-    fill: impl FnOnce(&mut libc::ifreq),
-) -> Probing {
+fn interface(name: &CStr, request: libc::c_ulong, fill: impl FnOnce(&mut libc::ifreq)) -> Probing {
     // SAFETY: all zeros is a valid ifreq.
     let mut argument: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in argument.ifr_name.iter_mut().zip(name.to_bytes()) {
@@ -154,7 +150,9 @@ fn interface(
     if result == 0 {
         Ok(())
     } else {
-        Err(trouble(format!("configure {}", name.to_string_lossy()))(last_errno()))
+        Err(trouble(format!("configure {}", name.to_string_lossy()))(
+            last_errno(),
+        ))
     }
 }
 
@@ -167,7 +165,12 @@ mod tests {
         let mut bytes = Vec::new();
         attribute(&mut bytes, 3, b"ab\0");
         attribute(&mut bytes, 1, b"veth");
-        assert_eq!(bytes, [7, 0, 3, 0, b'a', b'b', 0, 0, 8, 0, 1, 0, b'v', b'e', b't', b'h']);
+        assert_eq!(
+            bytes,
+            [
+                7, 0, 3, 0, b'a', b'b', 0, 0, 8, 0, 1, 0, b'v', b'e', b't', b'h'
+            ]
+        );
         let message = new_link(&bytes);
         assert_eq!(message[..4], 32_u32.to_ne_bytes());
     }
