@@ -175,10 +175,12 @@ impl Vm {
                 uptime,
                 boot: self.started.elapsed(),
             }),
-            FromGuest::Facts { .. } | FromGuest::Finished(_) | FromGuest::Fatal { .. } => Err(self
-                .finish(VmEnd::Channel {
-                    message: "the guest's first message was not that it is ready".to_owned(),
-                })),
+            FromGuest::Facts { .. }
+            | FromGuest::Finished(_)
+            | FromGuest::Probed(_)
+            | FromGuest::Fatal { .. } => Err(self.finish(VmEnd::Channel {
+                message: "the guest's first message was not that it is ready".to_owned(),
+            })),
         }
     }
 

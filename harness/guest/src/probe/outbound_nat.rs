@@ -14,9 +14,11 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     let other = Other::new()?;
     let listener = other.there(|| TcpListener::bind((OTHER, PORT)).map_err(trouble("listen")))?;
     let verb = format!("get {OTHER}:{PORT} /from-inside");
-    let mut bundle = rig.bundle("bundle", &["interfaces", &verb])?;
+    let mut bundle = rig.bundle("bundle", &["interfaces", "pause", &verb])?;
     bundle.bridge(&json!([]));
-    let container = rig.start(&bundle)?;
+    let mut container = rig.start(&bundle)?;
+    network::connected(container.pause()?)?;
+    container.resume()?;
     let asked = network::answer(&listener, "outside-answers")?;
     let (said, status) = container.end()?;
     came_up(&status)?;

@@ -1,6 +1,8 @@
 //! The container's layer as an overlay.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use runtime::layer::Kind;
 
@@ -15,7 +17,8 @@ pub(super) fn probe(rig: &Rig) -> Probing {
         "bundle",
         &[
             "statfs /",
-            "append /probe-inside more",
+            "stat /probe-inside",
+            "chown /probe-inside 7 8",
             "stat /probe-inside",
             "write /new x",
             "remove /tmp",
@@ -29,37 +32,39 @@ pub(super) fn probe(rig: &Rig) -> Probing {
         )));
     }
     let program = rig.image.join("probe-inside");
-    let size = || {
-        fs::metadata(&program)
-            .map(|metadata| metadata.len())
-            .map_err(trouble(program.display()))
+    let owner = |path: &Path| {
+        fs::metadata(path)
+            .map(|metadata| (metadata.uid(), metadata.gid()))
+            .map_err(trouble(path.display()))
     };
-    let before = size()?;
     let (said, status) = rig.start(&bundle)?.end()?;
     succeeded(&status)?;
     expect(said.done("statfs /")?.contains(OVERLAYFS), || {
         "the root inside is no overlay".to_owned()
     })?;
-    said.done("append /probe-inside more")?;
-    let changed = said.number("stat /probe-inside", "size")?;
-    expect(changed == before + 4, || {
-        format!("{before} bytes and 4 more are {changed} inside")
+    // Only the owner of a file whose content lies below is changed: the file is
+    // copied up whole.
+    said.done("chown /probe-inside 7 8")?;
+    expect(said.number("stat /probe-inside", "uid")? == 7, || {
+        "the change is not seen inside".to_owned()
     })?;
     said.done("remove /tmp")?;
     let listed = said.done("list /")?;
     expect(!listed.split(' ').any(|name| name == "tmp"), || {
         "what was removed is still listed inside".to_owned()
     })?;
-    let after = size()?;
+    let below = owner(&program)?;
+    let above = owner(&bundle.root().join("probe-inside"))?;
     let kept = rig.image.join("tmp").is_dir() && !rig.image.join("new").exists();
-    let above = bundle.root().join("tmp").exists();
+    let shown = bundle.root().join("tmp").exists();
     rig.outside(format_args!(
-        "the image's program has {after} bytes, its tmp is kept: {kept}, the layer shows tmp: {above}"
+        "the program is of {above:?} in the layer and of {below:?} in the image; the image's \
+         tmp is kept: {kept}, the layer shows it: {shown}"
     ));
-    expect(after == before && kept, || {
+    expect(below == (0, 0) && kept, || {
         "the image was changed".to_owned()
     })?;
-    expect(!above, || {
-        "the layer still shows what was removed".to_owned()
+    expect(above == (7, 8) && !shown, || {
+        "the changes are not in the layer".to_owned()
     })
 }

@@ -28,7 +28,9 @@ pub(super) fn probe(rig: &Rig) -> Probing {
         { "address": "0.0.0.0", "host": OUTSIDE, "container": INSIDE, "protocol": "tcp" }
     ]));
     let mut container = rig.start(&bundle)?;
-    container.pause()?.done(&listen)?;
+    let said = container.pause()?;
+    network::connected(said)?;
+    said.done(&listen)?;
     container.resume()?;
     let address = SocketAddr::from((MACHINE, OUTSIDE));
     let far = other.there(|| Ok(network::get(address, "/far")))?;

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use serde_json::json;
 
 use super::rig::container::succeeded;
-use super::rig::network::{MACHINE, OTHER, Other, PATIENCE};
+use super::rig::network::{self, MACHINE, OTHER, Other, PATIENCE};
 use super::rig::{Probing, Rig, Stop, expect, trouble};
 
 const OUTSIDE: u16 = 5354;
@@ -14,12 +14,14 @@ const INSIDE: u16 = 5353;
 pub(super) fn probe(rig: &Rig) -> Probing {
     let other = Other::new()?;
     let bind = format!("bind {INSIDE}");
-    let mut bundle = rig.bundle("bundle", &[&bind, "pause", "echo"])?;
+    let mut bundle = rig.bundle("bundle", &[&bind, "interfaces", "pause", "echo"])?;
     bundle.bridge(&json!([
         { "address": "0.0.0.0", "host": OUTSIDE, "container": INSIDE, "protocol": "udp" }
     ]));
     let mut container = rig.start(&bundle)?;
-    container.pause()?.done(&bind)?;
+    let said = container.pause()?;
+    network::connected(said)?;
+    said.done(&bind)?;
     container.resume()?;
     let socket = other.there(|| {
         let socket = UdpSocket::bind((OTHER, 0)).map_err(trouble("bind"))?;

@@ -5,7 +5,7 @@
 //! after it. What a busy host or the machine room can do (a time limit, a
 //! silence, QEMU's end) is tried once more in a fresh machine before it counts.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plan::ImageSource;
@@ -259,7 +259,9 @@ mod tests {
     #[test]
     fn a_dead_machine_counts_when_it_is_the_kernels_doing_or_the_last_try() {
         let silent = VmEnd::Silent {
-            after: Duration::from_secs(3),
+            waited: Duration::from_secs(3),
+            lockup: None,
+            last_line: None,
         };
         let trouble = VmEnd::Channel {
             message: "closed".to_owned(),

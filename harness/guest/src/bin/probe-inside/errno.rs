@@ -15,7 +15,7 @@ pub(crate) fn word(error: &io::Error) -> String {
 }
 
 /// Those that probes meet.
-const NAMES: [(i32, &str); 24] = [
+const NAMES: [(i32, &str); 25] = [
     (libc::EPERM, "EPERM"),
     (libc::ENOENT, "ENOENT"),
     (libc::ESRCH, "ESRCH"),
@@ -32,6 +32,7 @@ const NAMES: [(i32, &str); 24] = [
     (libc::EISDIR, "EISDIR"),
     (libc::EINVAL, "EINVAL"),
     (libc::ENOTTY, "ENOTTY"),
+    (libc::ETXTBSY, "ETXTBSY"),
     (libc::ENOSPC, "ENOSPC"),
     (libc::EROFS, "EROFS"),
     (libc::ENOSYS, "ENOSYS"),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
+use super::container::Said;
 use super::{Probing, Stop, trouble, veth};
 
 /// The machine's address in the other network.
@@ -70,6 +71,17 @@ impl Other {
     fn go(&self, to: &OwnedFd) -> Probing {
         move_into_link_name_space(to.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(trouble("setns"))
+    }
+}
+
+/// The container has an interface besides its loopback. A runtime that passes
+/// over what it is asked says nothing about the kernel.
+pub(in crate::probe) fn connected(said: &Said) -> Probing {
+    match said.done("interfaces")? {
+        "lo=up" => Err(Stop::Trouble(
+            "the runtime passes over org.matrix.network: inside there is only lo".to_owned(),
+        )),
+        _ => Ok(()),
     }
 }
 
