@@ -89,10 +89,12 @@ pub(crate) fn colour(cell: Option<&ProbeRecord>) -> Colour {
     cell.map_or(Colour::Yellow, |record| record.outcome.colour())
 }
 
-/// What is to be said below the table: headings, each with its items, each with
-/// lines of evidence.
-pub(crate) fn sections(run: &Run) -> Vec<(&'static str, Vec<(String, Vec<String>)>)> {
-    let failed: Vec<(String, Vec<String>)> = run
+/// A line below the table, with lines of evidence.
+pub(crate) type Item = (String, Vec<String>);
+
+/// What is to be said below the table: headings, each with its items.
+pub(crate) fn sections(run: &Run) -> Vec<(&'static str, Vec<Item>)> {
+    let failed: Vec<Item> = run
         .probes
         .iter()
         .filter_map(|record| match &record.outcome {

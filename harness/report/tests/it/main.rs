@@ -2,6 +2,7 @@
 
 mod fold;
 mod golden;
+mod probes;
 mod recorded;
 mod recorder;
 mod schema;
