@@ -6,6 +6,9 @@
 //! beside the profiles' own, so that a debug build, a release build and clippy
 //! share one result.
 
+#[path = "build/static_libc.rs"]
+mod static_libc;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
@@ -39,7 +42,9 @@ fn main() {
         );
     }
     println!("cargo::rerun-if-env-changed=MATRIX_GUEST_TARGET");
-    println!("cargo::rustc-env=MATRIX_COMMIT={}", commit(&workspace));
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rustc-env=MATRIX_VERSION={}", version(&workspace));
 
     let target = guest_target();
     let target_dir = target_dir();
@@ -69,41 +74,18 @@ fn guest_target() -> String {
     if let Ok(target) = env::var("MATRIX_GUEST_TARGET") {
         return target;
     }
-    if has_static_glibc() {
-        return GNU.to_owned();
-    }
-    if has_rust_target(MUSL) {
-        return MUSL.to_owned();
-    }
-    fail(
-        "the programs that run inside the virtual machine are static, and this machine has no \
-         static C library (libc.a).\n\
-         hint: install it: Debian and Ubuntu: apt install libc6-dev; Fedora, RHEL: dnf install \
-         glibc-static; Alpine: apk add musl-dev; or `rustup target add x86_64-unknown-linux-musl`",
-    );
-}
-
-/// `cc -print-file-name=libc.a` prints a path when there is one, and the bare
-/// name when not.
-fn has_static_glibc() -> bool {
     let compiler = env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    match Command::new(&compiler)
-        .arg("-print-file-name=libc.a")
-        .output()
-    {
-        Ok(output) if output.status.success() => {
-            let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-            Path::new(&path).is_absolute() && Path::new(&path).is_file()
-        }
-        Ok(output) => fail(&format!(
-            "`{compiler} -print-file-name=libc.a` failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )),
-        Err(error) => fail(&format!(
-            "failed to run the C compiler `{compiler}`: {error}\n\
-             hint: install one (Debian and Ubuntu: apt install gcc libc6-dev; Fedora: dnf install \
-             gcc glibc-static; Alpine: apk add gcc musl-dev), or set CC",
-        )),
+    let host = variable_of_cargo("HOST");
+    // Which distribution this is only chooses the words.
+    let os_release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    match static_libc::has_static_libc(&compiler) {
+        // On Alpine the machine's own C library is musl.
+        Ok(true) if host.ends_with("-musl") => host,
+        Ok(true) => GNU.to_owned(),
+        // It links by itself, without a C library of the machine's.
+        Ok(false) if has_rust_target(MUSL) => MUSL.to_owned(),
+        Ok(false) => fail(&static_libc::no_static_libc(&os_release)),
+        Err(fault) => fail(&static_libc::no_compiler(&fault, &os_release)),
     }
 }
 
@@ -191,9 +173,17 @@ fn workspace_root() -> PathBuf {
     }
 }
 
-/// The commit this is built from, for `--version`; `unknown` outside a checkout
-/// (a source archive has none, which is no error).
-fn commit(workspace: &Path) -> String {
+/// The version, with the commit this is built from: `0.1.0 (8c1fa087d6e2)`. A
+/// source archive has no commit, which is no error.
+fn version(workspace: &Path) -> String {
+    let version = variable_of_cargo("CARGO_PKG_VERSION");
+    match commit(workspace) {
+        Some(commit) => format!("{version} ({commit})"),
+        None => version,
+    }
+}
+
+fn commit(workspace: &Path) -> Option<String> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git")
             .current_dir(workspace)
@@ -203,10 +193,15 @@ fn commit(workspace: &Path) -> String {
         let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
         output.status.success().then_some(text)
     };
+    // An unpacked archive can lie in someone else's repository.
+    let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
+    if top.canonicalize().ok()? != workspace.canonicalize().ok()? {
+        return None;
+    }
     if let Some(head) = git(&["rev-parse", "--git-path", "logs/HEAD"]) {
         println!("cargo::rerun-if-changed={}", workspace.join(head).display());
     }
-    git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_else(|| "unknown".to_owned())
+    git(&["rev-parse", "--short=12", "HEAD"])
 }
 
 fn variable_of_cargo(name: &str) -> String {

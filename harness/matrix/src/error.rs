@@ -70,6 +70,12 @@ pub(crate) enum Failure {
     /// The thread that starts QEMU could not be made.
     #[error("{0}")]
     Spawner(#[from] qemu_runner::StartError),
+    /// A mistake in this program; the run's record is closed and holds what came
+    /// before it.
+    #[error(
+        "matrix failed: {0}\nhint: this is a mistake in matrix; `--resume` goes on with the run"
+    )]
+    Panicked(String),
 }
 
 impl Failure {
@@ -83,7 +89,8 @@ impl Failure {
             | Failure::Supply(_)
             | Failure::Record(_)
             | Failure::Io(_)
-            | Failure::Spawner(_) => Status::Incomplete,
+            | Failure::Spawner(_)
+            | Failure::Panicked(_) => Status::Incomplete,
         }
     }
 }

@@ -12,6 +12,5 @@ pub(crate) const VSYSCALL: &[u8] = include_bytes!(env!("MATRIX_VSYSCALL"));
 /// What runs inside a probe's container.
 pub(crate) const PROBE_INSIDE: &[u8] = include_bytes!(env!("MATRIX_PROBE_INSIDE"));
 
-/// This program's version with the commit it was built from.
-pub(crate) const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("MATRIX_COMMIT"), ")");
+/// This program's version, with the commit it was built from where there is one.
+pub(crate) const VERSION: &str = env!("MATRIX_VERSION");

@@ -26,12 +26,26 @@ pub enum Event {
         /// One line.
         message: String,
     },
+    /// Something that is awaited needs files that must be fetched.
+    FetchPlanned {
+        /// What is awaited: `image debian:12`.
+        purpose: String,
+        /// How many files.
+        files: u64,
+        /// What they are: `package`.
+        noun: String,
+        /// Bytes of all.
+        bytes: u64,
+    },
     /// Something is being fetched.
     FetchStarted {
         /// What, for people: `linux-image-6.1.0-50-cloud-amd64`.
         what: String,
         /// Bytes in all, where known.
         total: Option<u64>,
+        /// What is awaited that needs it: `image debian:12`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        purpose: Option<String>,
     },
     /// More of it has come.
     FetchProgress {
@@ -69,6 +83,11 @@ pub enum Event {
         image: String,
         /// Why.
         reason: String,
+    },
+    /// A kernel's files are there: it starts once its images and a slot are.
+    KernelReady {
+        /// Kernel id.
+        kernel: String,
     },
     /// A virtual machine is being started.
     VmStarting {

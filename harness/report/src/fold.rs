@@ -3,7 +3,7 @@
 use verdict::{Outcome, Verdict};
 
 use crate::{
-    Attempt, Cell, CellId, ColumnStatus, Event, KernelColumn, NOT_REACHED, ProbeOutcome,
+    Attempt, Cell, CellId, CheckRow, ColumnStatus, Event, KernelColumn, NOT_REACHED, ProbeOutcome,
     ProbeRecord, Run,
 };
 
@@ -148,9 +148,11 @@ impl Run {
                 }
             }
             Event::Note { .. }
+            | Event::FetchPlanned { .. }
             | Event::FetchStarted { .. }
             | Event::FetchProgress { .. }
             | Event::FetchFinished { .. }
+            | Event::KernelReady { .. }
             | Event::VmStarting { .. }
             | Event::VmGone { .. }
             | Event::KernelFinished { .. } => {}
@@ -243,12 +245,34 @@ impl Run {
     }
 
     fn cell(&mut self, id: &CellId) -> Result<&mut Cell, FoldError> {
-        self.cells
-            .iter_mut()
-            .find(|cell| {
-                cell.check == id.check && cell.image == id.image && cell.kernel == id.kernel
-            })
-            .ok_or_else(|| FoldError::UnknownCell(id.clone()))
+        let is_it = |cell: &Cell| {
+            cell.check == id.check && cell.image == id.image && cell.kernel == id.kernel
+        };
+        // A large run has tens of thousands, and an event for each.
+        let place = self
+            .planned_place(id)
+            .filter(|place| self.cells.get(*place).is_some_and(is_it))
+            .or_else(|| self.cells.iter().position(is_it))
+            .ok_or_else(|| FoldError::UnknownCell(id.clone()))?;
+        Ok(&mut self.cells[place])
+    }
+
+    /// Where a cell stands in the plan's order; a record can have another.
+    fn planned_place(&self, id: &CellId) -> Option<usize> {
+        let kernel = self
+            .kernels
+            .iter()
+            .position(|kernel| kernel.id == id.kernel)?;
+        let column: usize = self.images.iter().map(|image| image.checks.len()).sum();
+        let mut place = kernel * column;
+        for image in &self.images {
+            if image.id == id.image {
+                let check = |check: &CheckRow| check.name == id.check;
+                return Some(place + image.checks.iter().position(check)?);
+            }
+            place += image.checks.len();
+        }
+        None
     }
 }
 

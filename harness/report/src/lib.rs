@@ -19,7 +19,7 @@ mod plain;
 mod probe;
 pub mod probe_table;
 mod record;
-mod shown;
+pub mod shown;
 pub mod text;
 
 pub use counts::Counts;

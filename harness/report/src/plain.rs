@@ -25,7 +25,17 @@ pub fn plain_line(event: &Event) -> Option<String> {
         ),
         Event::RunResumed { .. } => "going on where the run was cut short".to_owned(),
         Event::Note { message } => message.clone(),
-        Event::FetchStarted { what, total } => match total {
+        Event::FetchPlanned {
+            purpose,
+            files,
+            noun,
+            bytes: sum,
+        } => format!(
+            "{purpose}: {} to fetch, {}",
+            count(usize::try_from(*files).unwrap_or(usize::MAX), noun),
+            bytes(*sum)
+        ),
+        Event::FetchStarted { what, total, .. } => match total {
             Some(total) => format!("fetching {what} ({})", bytes(*total)),
             None => format!("fetching {what}"),
         },
@@ -46,6 +56,7 @@ pub fn plain_line(event: &Event) -> Option<String> {
         Event::ImageUnavailable { image, reason } => {
             format!("image {image} is unavailable: {reason}")
         }
+        Event::KernelReady { kernel } => format!("kernel {kernel} is ready"),
         Event::VmStarting { kernel, boot } => match boot {
             0 | 1 => format!("kernel {kernel}: starting"),
             again => format!("kernel {kernel}: starting again (boot {again})"),

@@ -26,7 +26,7 @@ pub(crate) fn last_line(text: &str) -> Option<String> {
 }
 
 /// Milliseconds for people: `12 ms`, `3.4 s`, `2 min 05 s`.
-pub(crate) fn duration(milliseconds: u64) -> String {
+pub fn duration(milliseconds: u64) -> String {
     match milliseconds {
         0..1_000 => format!("{milliseconds} ms"),
         1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
@@ -39,7 +39,7 @@ pub(crate) fn duration(milliseconds: u64) -> String {
 }
 
 /// Bytes for people: `43.1 MiB`.
-pub(crate) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     for (unit, name) in UNITS {
         if count >= unit {

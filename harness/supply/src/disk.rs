@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use crate::cache::CacheError;
 use crate::tools::Tool;
 use crate::tree::{Tree, WriteError, write_tar};
 
@@ -46,6 +47,9 @@ pub enum DiskError {
         /// Why.
         source: WriteError,
     },
+    /// The image would not fit.
+    #[error(transparent)]
+    Room(CacheError),
     /// Its end could not be waited for.
     #[error("waiting for {}: {source}", program.display())]
     Wait {
@@ -62,6 +66,11 @@ pub enum DiskError {
 /// # Errors
 /// When mksquashfs fails, or the tree's content cannot be read.
 pub fn write(tree: &Tree, mksquashfs: &Tool, output: &Path) -> Result<(), DiskError> {
+    // mksquashfs removes what it has when the disk is full: nobody could tell
+    // afterwards that it was.
+    if let Some(error) = CacheError::no_room(output, tree.size()) {
+        return Err(DiskError::Room(error));
+    }
     let root = &tree.root().metadata;
     let mut command = mksquashfs.command();
     command.arg("-").arg(output);

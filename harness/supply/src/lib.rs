@@ -12,6 +12,7 @@ pub mod kernel;
 pub mod mirror;
 pub mod openpgp;
 pub mod progress;
+pub mod purpose;
 mod supply;
 pub mod tools;
 pub mod tree;

@@ -9,6 +9,12 @@ pub trait Progress: Send + Sync {
     fn started(&self, what: &str, total: Option<u64>);
     /// `done` bytes so far, counted from the start of `what`.
     fn advanced(&self, what: &str, done: u64);
+    /// What this thread works for, its [`purpose`](crate::purpose), needs so many
+    /// files of so many bytes in all that are not in the cache. Each is told as
+    /// it starts, too. `noun` says what they are: `package`.
+    fn planned(&self, files: usize, noun: &'static str, bytes: u64) {
+        let _ = (files, noun, bytes);
+    }
     /// Work ended after `bytes` bytes; with the error's text if it failed.
     fn finished(&self, what: &str, bytes: u64, error: Option<&str>);
     /// Something a person should know that is no failure: a damaged file of the

@@ -15,6 +15,7 @@ use crate::apt::{Apt, AptError};
 use crate::cache::{Cache, CacheError};
 use crate::deb::DebError;
 use crate::progress::Progress;
+use crate::purpose;
 
 /// A program that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,7 +264,10 @@ impl Tools {
             Some(program) => machine::requested(recipe, program)?,
             None => match machine::on_path(recipe, &*self.progress) {
                 Some(tool) => tool,
-                None => unpack::debian(recipe, &self.cache, &self.apt, &*self.progress)?,
+                None => {
+                    let _for = purpose::begin(recipe.name);
+                    unpack::debian(recipe, &self.cache, &self.apt, &*self.progress)?
+                }
             },
         };
         found.push((recipe.name, requested.map(Path::to_path_buf), tool.clone()));

@@ -3,17 +3,30 @@
 //! A terminal gets bars, a pipe or a CI log plain lines, `--json` the events as
 //! they are. All three are fed by the one stream of events.
 
+mod awaited;
 mod bars;
 mod lines;
+mod transfers;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::time::Instant;
 
 use report::{Event, Run};
 
 use crate::error::Failure;
 use bars::Bars;
 use lines::Lines;
+
+/// What a download for an image is said to be for.
+pub(crate) fn image_purpose(name: &str) -> String {
+    format!("image {name}")
+}
+
+/// What a download for a kernel is said to be for.
+pub(crate) fn kernel_purpose(id: &str) -> String {
+    format!("kernel {id}")
+}
 
 /// How a run is shown while it goes on.
 #[derive(Debug)]
@@ -42,8 +55,8 @@ impl Display {
         Display { kind, json }
     }
 
-    /// Shows one event; `run` is the record with it applied.
-    pub(crate) fn show(&mut self, event: &Event, run: &Run) {
+    /// Shows one event.
+    pub(crate) fn show(&mut self, event: &Event) {
         if self.json {
             match serde_json::to_string(event) {
                 Ok(line) => write_stdout(&format!("{line}\n")),
@@ -51,8 +64,17 @@ impl Display {
             }
         }
         match &mut self.kind {
-            Kind::Bars(bars) => bars.show(event, run),
-            Kind::Lines(lines) => lines.show(event),
+            Kind::Bars(bars) => bars.show(event),
+            Kind::Lines(lines) => lines.show(event, Instant::now()),
+            Kind::Quiet => {}
+        }
+    }
+
+    /// Called about once a second, whether or not anything happened.
+    pub(crate) fn tick(&mut self) {
+        match &mut self.kind {
+            Kind::Bars(bars) => bars.tick(),
+            Kind::Lines(lines) => lines.tick(Instant::now()),
             Kind::Quiet => {}
         }
     }

@@ -8,10 +8,11 @@ use plan::Image;
 use report::Event;
 use supply::{ImageDisk, Supply};
 
+use super::panic;
 use super::phases::{Phase, Phases};
 use super::record;
 use super::sink::Sink;
-use crate::programs;
+use crate::{programs, progress};
 
 /// What became of each image, by name.
 #[derive(Debug, Default)]
@@ -32,11 +33,15 @@ impl Images {
         sink: &Sink,
         phases: &Phases,
     ) {
-        let built = {
+        // Whatever comes of it, those who wait must be told.
+        let built = panic::caught(|| {
             let _phase = phases.enter(Phase::Build);
+            let _for = supply::purpose::begin(&progress::image_purpose(&image.name));
             let programs = BTreeMap::from([("vsyscall".to_owned(), programs::VSYSCALL)]);
-            supply.image(&image.sources, &programs)
-        };
+            supply
+                .image(&image.sources, &programs)
+                .map_err(|error| error.to_string())
+        });
         let unavailable = |reason: String| {
             sink.tell(Event::ImageUnavailable {
                 image: image.name.clone(),
@@ -56,8 +61,8 @@ impl Images {
                 });
                 Some(disk)
             }
-            Err(error) => {
-                unavailable(error.to_string());
+            Err(reason) => {
+                unavailable(reason);
                 None
             }
         };

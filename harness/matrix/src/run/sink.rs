@@ -19,6 +19,8 @@ pub(crate) enum Message {
     Signal(u8),
     /// All work is done; nothing follows.
     Done,
+    /// The work ended by a panic, which has been printed; nothing follows.
+    Failed,
 }
 
 /// A handle for telling. Cheap to clone.
@@ -43,10 +45,30 @@ impl Sink {
         });
     }
 
+    /// Tells the end of all work when it is dropped, by a panic too: the recording
+    /// thread waits for nothing else.
+    pub(crate) fn end_of_work(&self) -> EndOfWork {
+        EndOfWork(self.clone())
+    }
+
     pub(crate) fn send(&self, message: Message) {
         // The receiver lives as long as the run. It is gone only when recording
         // failed, which ends the run with that error: nobody is left to tell.
         let _ = self.messages.send(message);
+    }
+}
+
+/// See [`Sink::end_of_work`].
+#[derive(Debug)]
+pub(crate) struct EndOfWork(Sink);
+
+impl Drop for EndOfWork {
+    fn drop(&mut self) {
+        self.0.send(if std::thread::panicking() {
+            Message::Failed
+        } else {
+            Message::Done
+        });
     }
 }
 
@@ -77,7 +99,19 @@ impl supply::Progress for Fetches {
         self.sink.tell(Event::FetchStarted {
             what: what.to_owned(),
             total,
+            purpose: supply::purpose::current().map(|purpose| (*purpose).to_owned()),
         });
+    }
+
+    fn planned(&self, files: usize, noun: &'static str, bytes: u64) {
+        if let Some(purpose) = supply::purpose::current() {
+            self.sink.tell(Event::FetchPlanned {
+                purpose: (*purpose).to_owned(),
+                files: files as u64,
+                noun: noun.to_owned(),
+                bytes,
+            });
+        }
     }
 
     fn advanced(&self, what: &str, done: u64) {

@@ -50,3 +50,27 @@ fn a_time_without_a_unit_is_bad_usage() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("20s"), "{}", stderr(&output));
 }
+
+#[test]
+fn the_version_has_the_commit_of_a_checkout_and_of_nothing_else() {
+    let output = Project::new().matrix(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let rest = text
+        .strip_prefix(&format!("matrix {version}"))
+        .unwrap_or_else(|| panic!("{text}"));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if !root.join(".git").exists() {
+        assert_eq!(rest, "\n");
+        return;
+    }
+    let commit = rest
+        .strip_prefix(" (")
+        .and_then(|rest| rest.strip_suffix(")\n"))
+        .unwrap_or_else(|| panic!("{text}"));
+    assert!(
+        commit.len() >= 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{text}"
+    );
+}

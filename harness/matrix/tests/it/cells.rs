@@ -12,9 +12,7 @@ fn one_userland_one_kernel_another_setting_another_outcome() {
     let project = Project::new();
     project.repository_image("vsyscall.toml");
     project.repository_image("debian-12.toml");
-    let copy_of_checks =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../images/checks.toml");
-    project.file("images/checks.toml", fs_err::read(copy_of_checks).unwrap());
+    project.repository_checks();
 
     let run = project.run(0, &["--kernels", "6.1,6.1+vsyscall=emulate"]);
 

@@ -2,13 +2,11 @@
 //! read.
 
 use std::process::Command;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use report::Run;
 use verdict::{Outcome, Verdict};
 
-use crate::project::{Project, cell};
+use crate::project::{Project, cell, wait_until_gone};
 
 /// The event that the cell begins.
 const WAITS: &str =
@@ -55,6 +53,11 @@ fn stat(process: u32) -> Option<[String; 2]> {
     Some([fields.next()?.to_owned(), fields.next()?.to_owned()])
 }
 
+/// Neither gone nor a zombie.
+fn is_alive(process: u32) -> bool {
+    stat(process).is_some_and(|fields| fields[0] != "Z")
+}
+
 #[test]
 fn a_killed_program_leaves_no_machine_and_a_readable_record() {
     let project = project_with_a_cell_that_waits();
@@ -66,17 +69,9 @@ fn a_killed_program_leaves_no_machine_and_a_readable_record() {
     matrix.kill().unwrap();
     matrix.wait().unwrap();
 
-    let begun = Instant::now();
-    while machines
-        .iter()
-        .any(|machine| stat(*machine).is_some_and(|fields| fields[0] != "Z"))
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "QEMU outlived the program"
-        );
-        sleep(Duration::from_millis(20));
-    }
+    wait_until_gone("QEMU", || {
+        !machines.iter().any(|machine| is_alive(*machine))
+    });
 
     let record = Run::load(&run).unwrap();
     assert!(
@@ -111,17 +106,9 @@ fn an_interrupted_program_closes_its_record_and_says_which_signal() {
         .unwrap();
     assert!(killed.success());
     assert_eq!(matrix.wait().unwrap().code(), Some(130));
-    let begun = Instant::now();
-    while machines
-        .iter()
-        .any(|machine| stat(*machine).is_some_and(|fields| fields[0] != "Z"))
-    {
-        assert!(
-            begun.elapsed() < Duration::from_secs(30),
-            "QEMU outlived the program"
-        );
-        sleep(Duration::from_millis(20));
-    }
+    wait_until_gone("QEMU", || {
+        !machines.iter().any(|machine| is_alive(*machine))
+    });
     let record = Run::load(&run).unwrap();
     assert!(
         record

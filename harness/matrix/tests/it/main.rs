@@ -3,7 +3,12 @@
 //! own cache, once.
 
 mod arguments;
+mod cache;
 mod cells;
 mod death;
 mod files;
+mod loopback;
+mod mirror;
 mod project;
+mod reach;
+mod torture;

@@ -63,6 +63,11 @@ impl Project {
         self.file(&format!("images/{name}"), fs_err::read(source).unwrap());
     }
 
+    /// The checks of the repository, as they stand there.
+    pub(crate) fn repository_checks(&self) {
+        self.repository_image("checks.toml");
+    }
+
     /// Lets an image have every check of checks.toml, not those its file lists.
     pub(crate) fn every_check(&self, name: &str) {
         let path = format!("images/{name}");
@@ -181,6 +186,19 @@ impl Project {
             .collect();
         runs.sort();
         runs.pop()
+    }
+}
+
+/// Waits until something that ends by itself is gone.
+#[track_caller]
+pub(crate) fn wait_until_gone(what: &str, gone: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !gone() {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "{what} outlived the program"
+        );
+        sleep(Duration::from_millis(20));
     }
 }
 

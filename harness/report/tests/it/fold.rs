@@ -17,6 +17,63 @@ fn every_planned_cell_is_there_from_the_start_as_not_run() {
     assert_eq!((counts.not_run, counts.exit_code()), (33, 3));
 }
 
+/// 60 kernels × 60 images × 10 checks: with a search through all cells for each
+/// event this would take minutes.
+#[test]
+fn every_event_finds_its_cell_in_a_large_run_and_in_one_of_another_order() {
+    let small = recorded::planned();
+    let many = |number: usize| (0..number).map(|number| number.to_string());
+    let kernels = many(60).map(|id| report::KernelColumn {
+        id,
+        ..small.kernels[0].clone()
+    });
+    let images = many(60).map(|id| report::ImageRow {
+        id,
+        checks: many(10)
+            .map(|name| report::CheckRow {
+                name,
+                command: vec!["true".to_owned()],
+            })
+            .collect(),
+        ..small.images[0].clone()
+    });
+    let mut run = report::Run::planned(
+        small.run.clone(),
+        kernels.collect(),
+        images.collect(),
+        "bundled",
+    );
+    let attempt = recorded::events()
+        .into_iter()
+        .find_map(|event| match event {
+            Event::CellFinished { attempt, .. } if attempt.outcome.is_pass() => Some(attempt),
+            _ => None,
+        })
+        .unwrap();
+    let answer = |run: &mut report::Run, cell: report::CellId| {
+        let mut attempt = attempt.clone();
+        attempt.stdout = cell.to_string();
+        run.apply(&Event::CellFinished { cell, attempt }).unwrap();
+    };
+    let ids: Vec<report::CellId> = run.cells.iter().map(report::Cell::id).collect();
+    assert_eq!(ids.len(), 36_000);
+    for id in &ids {
+        answer(&mut run, id.clone());
+    }
+    // As a record merged from two others has them.
+    run.cells.truncate(100);
+    run.cells.reverse();
+    for id in &ids[..100] {
+        answer(&mut run, id.clone());
+    }
+    for (cell, attempts) in run.cells.iter().map(|cell| (cell.id(), &cell.attempts)) {
+        assert_eq!(attempts.len(), 2, "{cell}");
+        for attempt in attempts {
+            assert_eq!(attempt.stdout, cell.to_string());
+        }
+    }
+}
+
 #[test]
 fn counts_and_every_kind() {
     let counts = Counts::of(&recorded::run());

@@ -200,9 +200,16 @@ pub(crate) fn events() -> Vec<Event> {
             acceleration: "tcg".into(),
             acceleration_reason: "no /dev/kvm".into(),
         },
+        Event::FetchPlanned {
+            purpose: "kernel 4.19".into(),
+            files: 1,
+            noun: "package".into(),
+            bytes: 26_000_000,
+        },
         Event::FetchStarted {
             what: "linux-image-4.19.0-27-cloud-amd64".into(),
             total: Some(26_000_000),
+            purpose: Some("kernel 4.19".into()),
         },
         Event::FetchProgress {
             what: "linux-image-4.19.0-27-cloud-amd64".into(),

@@ -16,6 +16,7 @@ use crate::http::{Http, HttpError, Want};
 use crate::mirror::Mirrors;
 use crate::openpgp::Keyring;
 use crate::progress::Progress;
+use crate::purpose;
 
 /// How many packages are fetched at once: enough to hide the round trips, few
 /// enough that no mirror minds.
@@ -186,12 +187,15 @@ impl Apt {
     /// As [`Apt::fetch`] for several, a few at once; in the order given. After the
     /// first error no other is begun, and of several the first by that order is told.
     pub fn fetch_all(&self, packages: &[&Package]) -> Result<Vec<PathBuf>, AptError> {
+        self.tell_plan(packages);
+        let purpose = purpose::current();
         let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let results: Vec<OnceLock<Result<PathBuf, AptError>>> =
             packages.iter().map(|_| OnceLock::new()).collect();
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE.min(packages.len()) {
                 scope.spawn(|| {
+                    let _for = purpose::adopt(purpose.clone());
                     while !failed.load(Ordering::Relaxed) {
                         let number = next.fetch_add(1, Ordering::Relaxed);
                         let Some(package) = packages.get(number) else {
@@ -210,6 +214,18 @@ impl Apt {
             .into_iter()
             .filter_map(OnceLock::into_inner)
             .collect()
+    }
+
+    fn tell_plan(&self, packages: &[&Package]) {
+        let missing: Vec<u64> = packages
+            .iter()
+            .filter(|package| self.cache.get_blob(&package.sha256).is_none())
+            .map(|package| package.size)
+            .collect();
+        if !missing.is_empty() && !self.http.is_offline() {
+            self.progress
+                .planned(missing.len(), "package", missing.iter().sum());
+        }
     }
 
     pub(super) fn loaded_index(&self, sha256: &str) -> Option<Arc<Index>> {

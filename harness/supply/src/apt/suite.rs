@@ -105,11 +105,37 @@ impl Asked<'_> {
     }
 
     fn release(&self) -> Result<Release, AptError> {
+        if let Some(release) = self.kept()? {
+            return Ok(release);
+        }
+        // One asks; threads and programs that want the same wait for its answer.
+        let _asking = self.apt.cache.hold("asked", &self.key())?;
+        if let Some(release) = self.kept()? {
+            return Ok(release);
+        }
         let url = self.file("InRelease");
         let Some(record) = self.record() else {
             let (release, _) = self.fetch(None)?;
             return self.check(&release, &url);
         };
+        match self.fetch(Some(&record)) {
+            Ok((release, _)) => self.check(&release, &url),
+            Err(AptError::Http(error)) if error.is_unreachable() => {
+                let release = self.check(&record.release, &url)?;
+                let age = now().saturating_sub(record.checked);
+                self.apt.progress.note(&format!("{error}; {}", age_of(age)));
+                Ok(release)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The Release in the cache, where the archive need not or must not be asked.
+    fn kept(&self) -> Result<Option<Release>, AptError> {
+        let Some(record) = self.record() else {
+            return Ok(None);
+        };
+        let url = self.file("InRelease");
         let age = now().saturating_sub(record.checked);
         if self.apt.http.is_offline() {
             // However old: that is what offline means; but it is said.
@@ -117,23 +143,11 @@ impl Asked<'_> {
             if age >= self.apt.options.fresh.as_secs() {
                 self.apt.progress.note(&format!("{url}: {}", age_of(age)));
             }
-            return Ok(release);
+            return Ok(Some(release));
         }
-        if age < self.apt.options.fresh.as_secs() {
-            // One that expired meanwhile has a successor: it is asked for.
-            if let Ok(release) = self.check(&record.release, &url) {
-                return Ok(release);
-            }
-        }
-        match self.fetch(Some(&record)) {
-            Ok((release, _)) => self.check(&release, &url),
-            Err(AptError::Http(error)) if error.is_unreachable() => {
-                let release = self.check(&record.release, &url)?;
-                self.apt.progress.note(&format!("{error}; {}", age_of(age)));
-                Ok(release)
-            }
-            Err(error) => Err(error),
-        }
+        // One that expired meanwhile has a successor: it is asked for.
+        let fresh = age < self.apt.options.fresh.as_secs();
+        Ok(self.check(&record.release, &url).ok().filter(|_| fresh))
     }
 
     fn record(&self) -> Option<Record> {

@@ -11,7 +11,7 @@ use super::error::CacheError;
 
 /// An exclusive lock, let go when dropped. Each has its own open file, so it also
 /// excludes other threads of this program.
-pub(super) struct Lock {
+pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Cache;
 use super::error::CacheError;
-use super::seal::{self, Seal};
+use super::seal::{self, Seal, Trust};
 
 /// One thing in the cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,9 +101,10 @@ impl Cache {
     }
 }
 
-/// Marks a thing as used now, for [`Cache::collect`]. Once an hour is enough; and a
-/// cache that cannot be written to is never collected either.
-pub(super) fn mark_used(path: &Path) {
+/// Marks a thing as used and sound now, for [`Cache::collect`] and for the next
+/// [`Seal::check`]. Once an hour is enough, unless its content had to be read; and
+/// a cache that cannot be written to is never collected either.
+pub(super) fn mark_used(path: &Path, trust: Trust) {
     let Ok(seal) = std::fs::File::open(seal::path(path)) else {
         return;
     };
@@ -112,7 +113,7 @@ pub(super) fn mark_used(path: &Path) {
         used.elapsed()
             .is_ok_and(|unused| unused < Duration::from_secs(3600))
     };
-    if !used.is_ok_and(recently) {
+    if trust == Trust::Content || !used.is_ok_and(recently) {
         let _ = seal.set_modified(SystemTime::now());
     }
 }

@@ -18,9 +18,10 @@ mod maintenance;
 mod seal;
 mod staging;
 
-use std::fmt::Write as _;
+use std::collections::HashSet;
+use std::fmt::{Display, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use etcetera::BaseStrategy;
 use etcetera::base_strategy::Xdg;
@@ -40,6 +41,9 @@ pub struct Cache {
     root: PathBuf,
     session: Session,
     progress: Arc<dyn Progress>,
+    /// Damage that was told, until it is mended: each is met more than once on the
+    /// way to that.
+    told: Mutex<HashSet<PathBuf>>,
 }
 
 impl Cache {
@@ -56,6 +60,7 @@ impl Cache {
             root,
             session,
             progress: Arc::new(Silent),
+            told: Mutex::default(),
         })
     }
 
@@ -86,7 +91,7 @@ impl Cache {
     /// there. `make` gets a path that does not exist yet and creates a file or a
     /// folder there; if it fails, nothing is kept. Other threads and programs that
     /// want the same key wait and share the result.
-    pub fn build<E: From<CacheError>>(
+    pub fn build<E: From<CacheError> + Display>(
         &self,
         kind: &str,
         key: &Key,
@@ -97,7 +102,7 @@ impl Cache {
 
     /// As [`Cache::build`], for a thing whose name is the SHA-256 of its content,
     /// which `make` has to see to.
-    pub fn blob<E: From<CacheError>>(
+    pub fn blob<E: From<CacheError> + Display>(
         &self,
         sha256: &str,
         make: impl FnOnce(&Path) -> Result<(), E>,
@@ -117,7 +122,7 @@ impl Cache {
 
     /// As [`Cache::build`], but what is there already is replaced: for what changes
     /// under one name, as a suite's Release does.
-    pub fn replace<E: From<CacheError>>(
+    pub fn replace<E: From<CacheError> + Display>(
         &self,
         kind: &str,
         key: &Key,
@@ -125,6 +130,13 @@ impl Cache {
     ) -> Result<PathBuf, E> {
         let _lock = self.lock(kind, &key.hex())?;
         self.make(kind, &key.hex(), make)
+    }
+
+    /// Until the guard is dropped, no other thread or program holds this kind and
+    /// key: for work on what is not made by [`Cache::build`]. `kind` must not be one
+    /// that is built under the same key meanwhile.
+    pub(crate) fn hold(&self, kind: &str, key: &Key) -> Result<Lock, CacheError> {
+        self.lock(kind, &key.hex())
     }
 
     /// Removes the thing of this kind and key, if it is there.
@@ -146,7 +158,7 @@ impl Cache {
         Lock::take(&self.root.join("lock").join(format!("{kind}-{name}")))
     }
 
-    fn build_named<E: From<CacheError>>(
+    fn build_named<E: From<CacheError> + Display>(
         &self,
         kind: &str,
         name: &str,
@@ -164,7 +176,7 @@ impl Cache {
     }
 
     /// Makes a thing and puts it in its place. The key's lock is held.
-    fn make<E: From<CacheError>>(
+    fn make<E: From<CacheError> + Display>(
         &self,
         kind: &str,
         name: &str,
@@ -172,7 +184,11 @@ impl Cache {
     ) -> Result<PathBuf, E> {
         let staging = self.staging()?;
         let (made, made_seal) = (staging.path().join("made"), staging.path().join("seal"));
-        make(&made)?;
+        if let Err(error) = make(&made) {
+            // Now, before what was half made is removed and there is room again.
+            let full = CacheError::full_meanwhile(&made, &error.to_string());
+            return Err(full.map_or(error, E::from));
+        }
         let seal = Seal::of(&made)?;
         std::fs::write(&made_seal, seal.to_text())
             .map_err(|source| CacheError::io(&made_seal, source))?;
@@ -182,6 +198,7 @@ impl Cache {
         self.discard(&path)?;
         rename(&made, &path)?;
         rename(&made_seal, &seal::path(&path))?;
+        self.told().remove(&path);
         Ok(path)
     }
 
@@ -190,17 +207,23 @@ impl Cache {
         // Without a seal it was never finished, and there is nothing to report.
         let seal = Seal::read(&path)?;
         match seal.and_then(|seal| seal.check(&path)) {
-            Ok(()) => {
-                maintenance::mark_used(&path);
+            Ok(trust) => {
+                maintenance::mark_used(&path, trust);
                 Some(path)
             }
             Err(damage) => {
-                let path = path.display();
-                self.progress
-                    .note(&format!("{path}: damaged ({damage}), made again"));
+                if self.told().insert(path.clone()) {
+                    let path = path.display();
+                    self.progress
+                        .note(&format!("{path}: damaged ({damage}), made again"));
+                }
                 None
             }
         }
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes a thing with its seal; the seal first, so that it is never found

@@ -5,17 +5,28 @@
 //! had when it was fetched, not on this.
 
 use std::fs::Metadata;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use flate2::Crc;
 
 use super::error::CacheError;
 
 /// Files up to this size are read through whenever they are used; larger ones, and
-/// folders, when that is asked for.
+/// folders, when they were written to since they were last found sound, and when
+/// that is asked for.
 const READ_ON_USE: u64 = 1 << 20;
+
+/// How a thing was found to be sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// By its metadata: nothing was written to it since the last time.
+    Looks,
+    /// By its content, in spite of its times, as after a copy of the whole cache.
+    Content,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seal {
@@ -32,6 +43,44 @@ pub(super) fn path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".seal");
     PathBuf::from(name)
+}
+
+/// What the metadata of a thing says, without its content being read.
+struct Looks {
+    folder: bool,
+    files: u64,
+    bytes: u64,
+    /// When something in it was last written to.
+    written: SystemTime,
+}
+
+impl Looks {
+    fn of(path: &Path) -> io::Result<Looks> {
+        let metadata = std::fs::symlink_metadata(path)?;
+        let mut looks = Looks {
+            folder: metadata.is_dir(),
+            files: 0,
+            bytes: 0,
+            written: SystemTime::UNIX_EPOCH,
+        };
+        looks.add(path, &metadata)?;
+        Ok(looks)
+    }
+
+    fn add(&mut self, path: &Path, metadata: &Metadata) -> io::Result<()> {
+        self.written = self.written.max(metadata.modified()?);
+        if metadata.is_dir() {
+            for entry in std::fs::read_dir(path)? {
+                let entry = entry?;
+                // Of a symlink its own.
+                self.add(&entry.path(), &entry.metadata()?)?;
+            }
+        } else if metadata.is_file() {
+            self.files += 1;
+            self.bytes += metadata.len();
+        }
+        Ok(())
+    }
 }
 
 impl Seal {
@@ -55,7 +104,7 @@ impl Seal {
     pub(super) fn read(thing: &Path) -> Option<Result<Seal, String>> {
         match std::fs::read_to_string(path(thing)) {
             Ok(text) => Some(Seal::parse(&text).ok_or_else(|| "its seal is unreadable".to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => Some(Err(format!("its seal: {error}"))),
         }
     }
@@ -84,25 +133,36 @@ impl Seal {
     }
 
     /// The check made on each use; the error says what does not fit.
-    pub(super) fn check(&self, path: &Path) -> Result<(), String> {
-        let metadata = std::fs::symlink_metadata(path).map_err(|error| error.to_string())?;
-        if metadata.is_dir() != self.folder {
+    pub(super) fn check(&self, path: &Path) -> Result<Trust, String> {
+        let looks = Looks::of(path).map_err(|error| error.to_string())?;
+        if looks.folder != self.folder {
             return Err("it is another kind of file".to_owned());
         }
+        let (bytes, files) = (looks.bytes, looks.files);
+        if (bytes, files) != (self.bytes, self.files) {
+            return Err(self.differs(bytes, files));
+        }
+        let small = !self.folder && self.bytes <= READ_ON_USE;
+        if self::path(path)
+            .metadata()
+            .and_then(|it| it.modified())
+            .is_ok_and(|sound| looks.written <= sound)
+        {
+            if small {
+                self.check_all(path)?;
+            }
+            return Ok(Trust::Looks);
+        }
+        self.check_all(path)?;
+        Ok(Trust::Content)
+    }
+
+    fn differs(&self, bytes: u64, files: u64) -> String {
         if self.folder {
-            return Ok(());
-        }
-        if metadata.len() != self.bytes {
-            return Err(format!(
-                "{} bytes instead of {}",
-                metadata.len(),
-                self.bytes
-            ));
-        }
-        if self.bytes <= READ_ON_USE {
-            self.check_all(path)
+            let (old_bytes, old_files) = (self.bytes, self.files);
+            format!("{bytes} bytes in {files} files instead of {old_bytes} in {old_files}")
         } else {
-            Ok(())
+            format!("{bytes} bytes instead of {}", self.bytes)
         }
     }
 
@@ -114,10 +174,7 @@ impl Seal {
         }
         let (bytes, files) = (now.bytes, now.files);
         if (bytes, files) != (self.bytes, self.files) {
-            let (old_bytes, old_files) = (self.bytes, self.files);
-            return Err(format!(
-                "{bytes} bytes in {files} files instead of {old_bytes} in {old_files}"
-            ));
+            return Err(self.differs(bytes, files));
         }
         Err("its content changed".to_owned())
     }

@@ -52,7 +52,10 @@ fn a_failure_keeps_nothing() {
         std::fs::write(path.join("half"), "half").unwrap();
         Err(CacheError::io(path, std::io::ErrorKind::StorageFull.into()))
     });
-    assert!(matches!(failed, Err(CacheError::Full { .. })));
+    assert!(matches!(
+        failed,
+        Err(CacheError::Full { free: Some(_), .. })
+    ));
     assert_eq!(cache.get("thing", &key), None);
     assert_eq!(cache.entries().unwrap(), []);
     drop(cache);
@@ -92,6 +95,44 @@ fn damage_is_noticed_told_and_mended() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(cache.get("thing", &key), None);
     cache.build("thing", &key, write("content")).unwrap();
+}
+
+#[test]
+fn what_was_written_to_since_is_read_through_and_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let notes = Arc::new(Notes::default());
+    let cache = Cache::open(folder.path())
+        .unwrap()
+        .with_progress(notes.clone());
+    let key = Key::new("test-v1");
+    // Too large to be read on every use, and in a folder.
+    let content = vec![b'x'; (1 << 20) + 1];
+    let make = |path: &Path| {
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join("disk"), &content).unwrap();
+        Ok::<(), CacheError>(())
+    };
+    let disk = cache.build("thing", &key, make).unwrap().join("disk");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
+    let write = |bytes: &[u8]| {
+        std::fs::write(&disk, bytes).unwrap();
+        let file = std::fs::File::options().append(true).open(&disk).unwrap();
+        file.set_modified(later).unwrap();
+    };
+    let mut damaged = content.clone();
+    damaged[1000] = b'y';
+    write(&damaged);
+    assert_eq!(cache.get("thing", &key), None);
+    cache.build("thing", &key, make).unwrap();
+    assert_eq!(std::fs::read(&disk).unwrap(), content);
+    assert_eq!(notes.0.lock().unwrap().len(), 1, "told once");
+    std::fs::write(disk.with_file_name("more"), "").unwrap();
+    assert_eq!(cache.get("thing", &key), None, "a file too many");
+    cache.build("thing", &key, make).unwrap();
+    // The same bytes with another time are sound.
+    write(&content);
+    assert!(cache.get("thing", &key).is_some());
+    assert_eq!(notes.0.lock().unwrap().len(), 2);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use reqwest::header::{
     LAST_MODIFIED, RANGE,
 };
 
-use super::error::{HttpError, reason};
+use super::error::{HttpError, certificate_fault, reason};
 use super::partial::Partial;
 use super::{Http, Validators, Want};
 
@@ -142,6 +142,8 @@ impl Http {
                 url,
                 limit: self.options.redirects,
             }
+        } else if let Some(reason) = certificate_fault(error) {
+            HttpError::Certificate { url, reason }
         } else if error.is_connect() {
             HttpError::Connect {
                 url,

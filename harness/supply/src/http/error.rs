@@ -24,6 +24,16 @@ pub enum HttpError {
         /// What the system says.
         reason: String,
     },
+    /// The server, or who stands in between, is not who it says it is.
+    #[error(
+        "{url}: its certificate is refused: {reason}\nhint: where a proxy or a mirror of your own is meant, SSL_CERT_FILE names the certificates to trust besides"
+    )]
+    Certificate {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The server stopped sending.
     #[error("{url}: the server sent nothing, or next to nothing, for {seconds} s")]
     Stalled {
@@ -150,6 +160,42 @@ impl HttpError {
             self,
             HttpError::Connect { .. } | HttpError::Stalled { .. } | HttpError::Interrupted { .. }
         )
+    }
+}
+
+/// What is wrong with a server's certificate, where that is why a request failed.
+pub(super) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(rustls::Error::InvalidCertificate(fault)) = error.downcast_ref() {
+            return Some(certificate_words(fault));
+        }
+        // An I/O error passes over what it wraps when it is asked for its source.
+        next = match error.downcast_ref::<std::io::Error>() {
+            Some(error) => error
+                .get_ref()
+                .map(|wrapped| wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+fn certificate_words(fault: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as Fault;
+    match fault {
+        // The latter: by someone who only bears the name of one it trusts.
+        Fault::UnknownIssuer | Fault::BadSignature => {
+            "nobody this machine trusts has signed it".to_owned()
+        }
+        Fault::Expired | Fault::ExpiredContext { .. } => "it has expired".to_owned(),
+        Fault::NotValidYet | Fault::NotValidYetContext { .. } => {
+            "it is not valid yet; is this machine's clock right?".to_owned()
+        }
+        Fault::NotValidForName | Fault::NotValidForNameContext { .. } => {
+            "it is another host's".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 

@@ -129,8 +129,10 @@ impl Http {
                 url: want.url.to_owned(),
             });
         }
-        self.progress.started(want.what, want.size);
+        // What is told to have started must be told to have ended: nothing returns
+        // in between.
         let mut partial = Partial::create(path, want)?;
+        self.progress.started(want.what, want.size);
         let answer = match local {
             Some(source) => local::fetch(Path::new(source), &mut partial),
             None => self.fetch_patiently(want, &mut partial),

@@ -24,6 +24,9 @@ pub(super) struct Partial<'a> {
 
 impl<'a> Partial<'a> {
     pub(super) fn create(path: &Path, want: &'a Want<'a>) -> Result<Partial<'a>, HttpError> {
+        if let Some(error) = want.size.and_then(|size| CacheError::no_room(path, size)) {
+            return Err(error.into());
+        }
         let file = std::fs::File::create(path).map_err(|source| CacheError::io(path, source))?;
         Ok(Partial {
             want,

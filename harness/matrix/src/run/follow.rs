@@ -1,0 +1,139 @@
+//! The thread that records and shows: it reads events until the work is done, or
+//! a signal ends it.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use report::{Counts, Event, RecordError, Recorder, Run};
+
+use super::phases::Phases;
+use super::sink::Message;
+use crate::error::{Failure, Status};
+use crate::progress::Display;
+
+/// How long nothing may be heard before the display is told that time passes.
+const TICK: Duration = Duration::from_secs(1);
+
+/// What the record says of a run that ended by a mistake in this program.
+const FAILED: &str = "matrix failed; its standard error says where";
+
+/// Reads events until the work is done, or a signal ends it.
+pub(super) fn follow(
+    messages: &Receiver<Message>,
+    mut recorder: Recorder,
+    mut display: Display,
+    phases: &Phases,
+    folder: &Path,
+) -> Result<Status, Failure> {
+    let mut signal = None;
+    loop {
+        let event = match messages.recv_timeout(TICK) {
+            Err(RecvTimeoutError::Timeout) => {
+                display.tick();
+                continue;
+            }
+            Ok(Message::Event(event)) => *event,
+            Ok(Message::Signal(number)) => {
+                signal = Some(number);
+                finished(phases, Some(format!("ended by signal {number}")))
+            }
+            Ok(Message::Failed) => finished(phases, Some(FAILED.to_owned())),
+            // The senders are gone only after Done.
+            Ok(Message::Done) | Err(RecvTimeoutError::Disconnected) => finished(phases, None),
+        };
+        let last = matches!(event, Event::RunFinished { .. });
+        if let Err(error) = recorder.record(&event) {
+            display.close();
+            crate::progress::print_failure(&error.into());
+            std::process::exit(3);
+        }
+        display.show(&event);
+        // Events that show nothing may come thick and fast.
+        display.tick();
+        if last {
+            break;
+        }
+    }
+    let Some(run) = recorder.run() else {
+        // The first event carries the run.
+        return Err(RecordError::NotStarted.into());
+    };
+    display.finish(run, folder)?;
+    if let Some(number) = signal {
+        // Threads may be deep in a download or a wait; nothing they hold outlives
+        // the process: machines die with it, the cache is made of renames.
+        std::process::exit(128 + i32::from(number));
+    }
+    Ok(status(run))
+}
+
+/// The last event.
+fn finished(phases: &Phases, interrupted: Option<String>) -> Event {
+    Event::RunFinished {
+        finished: report::timestamp(),
+        timings: phases.timings(),
+        interrupted,
+    }
+}
+
+fn status(run: &Run) -> Status {
+    match Counts::of(run).exit_code() {
+        0 => Status::Done,
+        1 => Status::Unexpected,
+        _ => Status::Incomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use report::RunHead;
+
+    use super::super::sink::Sink;
+    use super::*;
+
+    fn empty_run() -> Run {
+        let head = RunHead {
+            id: "test".to_owned(),
+            started: report::timestamp(),
+            finished: None,
+            interrupted: None,
+            matrix: "test".to_owned(),
+            qemu: None,
+            acceleration: None,
+            acceleration_reason: None,
+            host: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            timings: BTreeMap::new(),
+        };
+        Run::planned(head, Vec::new(), Vec::new(), "bundled")
+    }
+
+    #[test]
+    fn work_that_panics_ends_the_run_and_closes_its_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("run");
+        let run = empty_run();
+        let mut recorder = Recorder::create(&folder).unwrap();
+        recorder
+            .record(&Event::RunStarted {
+                run: Box::new(run.clone()),
+            })
+            .unwrap();
+        let (sink, messages) = Sink::new();
+        // As the signals' thread does, this end stays: only a message ends the run.
+        let kept = sink.clone();
+        let worker = std::thread::spawn(move || {
+            let _end = sink.end_of_work();
+            panic!("a mistake");
+        });
+        let display = Display::choose(true, 0, &run);
+        follow(&messages, recorder, display, &Phases::begin(), &folder).unwrap();
+        drop(kept);
+        assert!(worker.join().is_err());
+        let run = Run::load(&folder).unwrap();
+        assert_eq!(run.run.interrupted.as_deref(), Some(FAILED));
+    }
+}

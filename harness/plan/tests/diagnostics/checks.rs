@@ -1,0 +1,139 @@
+//! Mistakes in checks.toml.
+
+use snapbox::{assert_data_eq, str};
+
+use crate::{checks, resolve};
+
+#[test]
+fn checks_with_mistakes() {
+    assert_data_eq!(
+        checks(
+            "[[check]]\nname = \"bash\"\ncommand = \"bash\"\nstdout = \"^(42$\"\ntimeout = \"30\"\n\n[[check]]\nname = \"bash\"\ncommand = []\ntimeout = 30\n\n[[check]]\ncomand = [\"ls\"]\n\n[[check]]\nname = \"ls\"\ncommand = [\"ls\", 1]\nstdout = \"{realease}\"\ntimeout = \"0s\"\n"
+        ),
+        str![[r#"
+error: `command` is a string, not an array of strings
+ --> images/checks.toml:3:11
+  |
+3 | command = "bash"
+  |           ^^^^^^ expected an array of strings
+  |
+  = hint: write it in brackets: ["bash"]
+
+error: `^(42$` is no regular expression: unclosed group
+ --> images/checks.toml:4:10
+  |
+4 | stdout = "^(42$"
+  |          ^^^^^^^
+  |
+  = hint: the syntax is that of Rust's regex crate; `{release}` stands for the kernel's release
+
+error: `30` is not a duration
+ --> images/checks.toml:5:11
+  |
+5 | timeout = "30"
+  |           ^^^^
+  |
+  = hint: a whole number with its unit: 500ms, 30s, 2m, 1h
+
+error: two checks are called `bash`
+ --> images/checks.toml:8:8
+  |
+2 | name = "bash"
+  |        ------ the first
+...
+8 | name = "bash"
+  |        ^^^^^^ the second
+
+error: `command` names no program
+ --> images/checks.toml:9:11
+  |
+9 | command = []
+  |           ^^
+  |
+  = hint: a program and its arguments: ["ls", "/"]
+
+error: `timeout` is an integer, not a string
+  --> images/checks.toml:10:11
+   |
+10 | timeout = 30
+   |           ^^ expected a string
+   |
+   = hint: write it with its unit, in quotes: "30s"
+
+error: a check lacks `name`
+  --> images/checks.toml:12:1
+   |
+12 | [[check]]
+   | ^^^^^^^^^ no `name` in here
+   |
+   = hint: add `name = "bash"`
+
+error: a check lacks `command`
+  --> images/checks.toml:12:1
+   |
+12 | [[check]]
+   | ^^^^^^^^^ no `command` in here
+   |
+   = hint: add `command = ["bash", "-c", "true"]`
+
+error: unknown key `comand`
+  --> images/checks.toml:13:1
+   |
+13 | comand = ["ls"]
+   | ^^^^^^
+   |
+   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `default` and `notes`
+
+error: an element of `command` is an integer, not a string
+  --> images/checks.toml:17:18
+   |
+17 | command = ["ls", 1]
+   |                  ^ expected a string
+   |
+   = hint: write it in quotes: "1"
+
+error: `{realease}` is no regular expression: repetition operator missing expression
+  --> images/checks.toml:18:10
+   |
+18 | stdout = "{realease}"
+   |          ^^^^^^^^^^^^
+   |
+   = hint: the syntax is that of Rust's regex crate; `{release}` stands for the kernel's release
+
+error: a time limit of nothing
+  --> images/checks.toml:19:11
+   |
+19 | timeout = "0s"
+   |           ^^^^
+   |
+   = hint: leave `timeout` out for the run's own limit
+"#]]
+    );
+}
+
+/// A mistake in one check must not make every mention of it look like another.
+#[test]
+fn a_check_with_a_mistake_is_not_unknown_besides() {
+    let text = resolve(
+        "",
+        &[(
+            "a.toml",
+            "name = \"a\"\nsource = { directory = \"root\" }\nchecks = [\"bash\", \"ls\"]\n\n[[expect]]\ncheck = \"bash\"\noutcome = \"failure\"\n",
+        )],
+        "[[check]]\nname = \"bash\"\ncommand = [\"bash\"]\nstdout = \"(\"\n\n[[check]]\nname = \"ls\"\ncommand = [\"ls\"]\n",
+    )
+    .unwrap_err();
+    assert_eq!(text.matches("error:").count(), 1, "{text}");
+
+    // Nor must a checks.toml that cannot be read at all.
+    let text = resolve(
+        "",
+        &[(
+            "a.toml",
+            "name = \"a\"\nsource = { directory = \"root\" }\nchecks = [\"bash\"]\n",
+        )],
+        "[[check\n",
+    )
+    .unwrap_err();
+    assert!(!text.contains("images/a.toml"), "{text}");
+}
