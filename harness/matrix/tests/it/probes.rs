@@ -15,12 +15,18 @@ fn of(run: &Run, probe: Probe) -> &ProbeRecord {
 #[test]
 fn the_runtime_is_seen_from_both_sides_and_a_resumed_run_asks_what_is_open() {
     let project = Project::new();
+    // A project has an image, though none is run here.
+    project.repository_image("vsyscall.toml");
     let output = project.matrix(&["run", "--only-probes", "--kernels", "6.1+"]);
     let folder = project.newest_run().expect("a run was recorded");
     let run = Run::load(&folder).unwrap();
     assert!(run.cells.is_empty());
     assert_eq!(run.probes.len(), Probe::ALL.len());
-    assert_eq!(run.kernels[0].boots_ms.len(), 1, "one machine for all of them");
+    assert_eq!(
+        run.kernels[0].boots_ms.len(),
+        1,
+        "one machine for all of them"
+    );
     for probe in [
         Probe::ImageRoot,
         Probe::ReadonlyRoot,
