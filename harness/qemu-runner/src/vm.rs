@@ -176,6 +176,7 @@ impl Vm {
                 boot: self.started.elapsed(),
             }),
             FromGuest::Facts { .. }
+            | FromGuest::Log(_)
             | FromGuest::Finished(_)
             | FromGuest::Probed(_)
             | FromGuest::Fatal { .. } => Err(self.finish(VmEnd::Channel {

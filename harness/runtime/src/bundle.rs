@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxDevice, LinuxNamespace, LinuxNamespaceType, Mount, Root, User};
+use oci_spec::runtime::{
+    LinuxDevice, LinuxNamespace, LinuxNamespaceType, LinuxSeccomp, Mount, Root, User,
+};
 use rustix::fs::Mode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,6 +25,7 @@ use crate::mount::MountPoint;
 use crate::mount::options::{Propagation, propagation};
 use crate::program::Program;
 use crate::refusal;
+use crate::seccomp::Filter;
 
 /// A container to make.
 #[derive(Debug)]
@@ -41,6 +44,12 @@ pub(crate) struct Bundle {
     pub(crate) umask: Mode,
     pub(crate) credentials: Credentials,
     pub(crate) program: Program,
+    pub(crate) seccomp: Option<Filter>,
+    /// `process.oomScoreAdj`.
+    pub(crate) oom_score: Option<i32>,
+    /// PID 1 is the runtime's own and waits for what is orphaned; not a place in
+    /// config.json, but docker's `--init`.
+    pub(crate) init: bool,
 }
 
 /// The namespaces the runtime makes, in the order they are made.
@@ -130,6 +139,12 @@ impl Bundle {
                 part(&config, "process.noNewPrivileges")? == Some(true),
             )?,
             program: Program::new(&arguments, &environment)?,
+            seccomp: part::<LinuxSeccomp>(&config, "linux.seccomp")?
+                .as_ref()
+                .map(Filter::new)
+                .transpose()?,
+            oom_score: oom_score(&config)?,
+            init: false,
         })
     }
 }
@@ -154,6 +169,17 @@ fn required<T: DeserializeOwned>(config: &Value, field: &str) -> Result<T, Failu
 
 fn list<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Vec<T>, Failure> {
     Ok(part(config, field)?.unwrap_or_default())
+}
+
+fn oom_score(config: &Value) -> Result<Option<i32>, Failure> {
+    const FIELD: &str = "process.oomScoreAdj";
+    match part(config, FIELD)? {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            let problem = format!("{score} is not between -1000 and 1000");
+            Err(Failure::invalid(FIELD, problem))
+        }
+        score => Ok(score),
+    }
 }
 
 fn root_propagation(config: &Value) -> Result<Propagation, Failure> {
@@ -231,6 +257,7 @@ mod tests {
             groups: vec![9],
             hostname: "box".to_owned(),
             cgroup_namespace: true,
+            seccomp: None,
         };
         serde_json::to_value(container.spec()).unwrap()
     }
@@ -295,8 +322,8 @@ mod tests {
             ),
             (
                 "/mounts/0/options",
-                json!(["rro"]),
-                "mounts[0].options: rro is not implemented",
+                json!(["rnodev"]),
+                "mounts[0].options: rnodev is not implemented",
             ),
             (
                 "/linux/namespaces/0/type",

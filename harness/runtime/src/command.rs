@@ -1,4 +1,5 @@
-//! The command line: `runtime run --bundle DIR [--status-fd N] ID`.
+//! The command line: `runtime run --bundle DIR [--status-fd N] ID`, and docker's
+//! dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -11,9 +12,10 @@ use thiserror::Error;
 
 use crate::run::run;
 use crate::status::{Line, Status};
+use crate::{docker, self_copy};
 
 /// What the command line is for people.
-const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] ID";
+const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] ID, or runtime run --rootfs DIR [OPTIONS] -- COMMAND";
 
 /// Why nothing was run.
 #[derive(Debug, Error)]
@@ -88,7 +90,15 @@ struct Arguments {
 /// # Errors
 /// [`CommandError`]; with `--status-fd` only those of the command line itself.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, CommandError> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if is_dockers(&arguments) {
+        return dockers(arguments);
+    }
     let arguments = parse(arguments)?;
+    self_copy::ensure().map_err(|failure| CommandError::Failed {
+        id: arguments.id.clone(),
+        status: failure.into(),
+    })?;
     let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
     let line = run(&arguments.bundle);
     let code = line.status.exit_code();
@@ -101,6 +111,32 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
                 status,
             }),
         },
+    }
+}
+
+/// `run` with `--rootfs` before the container's own words.
+fn is_dockers(arguments: &[OsString]) -> bool {
+    let own = arguments
+        .split(|word| word == "--")
+        .next()
+        .unwrap_or_default();
+    arguments.first().is_some_and(|word| word == "run")
+        && own
+            .iter()
+            .any(|word| word.as_encoded_bytes().starts_with(b"--rootfs"))
+}
+
+fn dockers(arguments: Vec<OsString>) -> Result<u8, CommandError> {
+    let failed = |status| CommandError::Failed {
+        id: "of --rootfs".to_owned(),
+        status,
+    };
+    self_copy::ensure().map_err(|failure| failed(failure.into()))?;
+    let line = docker::run(arguments.into_iter().skip(1))
+        .map_err(|problem| CommandError::Usage { problem })?;
+    match line.status {
+        Status::Exited { .. } | Status::Signaled { .. } => Ok(line.status.exit_code()),
+        status => Err(failed(status)),
     }
 }
 

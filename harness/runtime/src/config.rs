@@ -1,11 +1,12 @@
 //! The configuration docker writes for `docker run --network none IMAGE`,
-//! without its seccomp profile and its cgroup limits.
+//! without its cgroup limits, and with a seccomp profile only on demand.
 //!
 //! The lists are those of moby's `oci/defaults.go`.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::seccomp::UnknownCalls;
 use oci_spec::runtime::{
     Capability, Linux, LinuxCapabilities, LinuxNamespace, LinuxNamespaceType, Mount, Process, Root,
     Spec, User,
@@ -35,6 +36,8 @@ pub struct Container {
     /// bundled runtime takes one on a kernel without as something it can do
     /// without, others do not.
     pub cgroup_namespace: bool,
+    /// A filter for system calls: the project's own profile.
+    pub seccomp: Option<UnknownCalls>,
 }
 
 /// Whether this kernel has cgroup namespaces (Linux 4.6). Needs /proc.
@@ -113,6 +116,7 @@ impl Container {
         linux
             .set_namespaces(Some(namespaces))
             .set_resources(None)
+            .set_seccomp(self.seccomp.map(UnknownCalls::profile))
             .set_devices(None)
             .set_masked_paths(Some(MASKED_PATHS.map(str::to_owned).to_vec()))
             .set_readonly_paths(Some(READONLY_PATHS.map(str::to_owned).to_vec()));
@@ -121,7 +125,7 @@ impl Container {
 }
 
 /// Docker's default capabilities.
-const CAPABILITIES: [Capability; 14] = [
+pub(crate) const CAPABILITIES: [Capability; 14] = [
     Capability::Chown,
     Capability::DacOverride,
     Capability::Fsetid,

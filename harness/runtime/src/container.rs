@@ -2,6 +2,7 @@
 //! namespace from its first instruction on.
 
 use std::io::{PipeWriter, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +15,7 @@ use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::mount::cgroup::Cgroups;
 use crate::status::Status;
-use crate::{descriptor, device, namespace, root, signal};
+use crate::{descriptor, device, init, namespace, root, signal};
 
 /// What the first process tells the runtime, a line of JSON each, over a pipe
 /// that execve closes.
@@ -46,17 +47,33 @@ pub(crate) fn start(bundle: &Bundle, mut runtime: PipeWriter) -> bool {
             let ready = Message::Ready {
                 fallbacks: fallbacks.list(),
             };
+            if bundle.init {
+                match init::split() {
+                    Ok(init::Side::Program) => {}
+                    // Not the runtime's: its end must be seen when execve closes
+                    // the program's.
+                    Ok(init::Side::Init(program)) => {
+                        drop(runtime);
+                        init::reap(program)
+                    }
+                    Err(failure) => return failed(&mut runtime, failure, &fallbacks),
+                }
+            }
             if !tell(&mut runtime, &ready) {
                 return false;
             }
             bundle.program.start()
         }
     };
+    failed(&mut runtime, failure, &fallbacks)
+}
+
+fn failed(runtime: &mut PipeWriter, failure: Failure, fallbacks: &Fallbacks) -> bool {
     let failed = Message::Failed {
         status: failure.into(),
         fallbacks: fallbacks.list(),
     };
-    tell(&mut runtime, &failed)
+    tell(runtime, &failed)
 }
 
 fn tell(runtime: &mut PipeWriter, message: &Message) -> bool {
@@ -70,8 +87,15 @@ fn tell(runtime: &mut PipeWriter, message: &Message) -> bool {
 fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Result<(), Failure> {
     die_with(runtime)?;
     // Before the root is changed: it may need the machine's /proc. What is
-    // opened from here on is opened with O_CLOEXEC.
-    descriptor::close_on_exec(fallbacks)?;
+    // opened from here on is opened with O_CLOEXEC, and closed by the time the
+    // container's own paths are followed.
+    descriptor::close_others(runtime.as_raw_fd(), fallbacks)?;
+    if let Some(score) = bundle.oom_score {
+        let path = Path::new("/proc/self/oom_score_adj");
+        std::fs::write(path, score.to_string())
+            .map_err(descriptor::errno_of)
+            .on("write", path)?;
+    }
     setsid().step(|| "setsid".to_owned())?;
     umask(rustix::fs::Mode::empty());
     enter_namespaces(bundle, fallbacks)
@@ -83,10 +107,15 @@ fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Resul
         setdomainname(name.as_bytes()).step(|| format!("set the domain name {name}"))?;
     }
     umask(bundle.umask);
-    bundle.credentials.assume(fallbacks)?;
-    // A change of ids has taken it away.
-    die_with(runtime)?;
-    signal::reset()
+    bundle.credentials.assume(fallbacks, || {
+        // A change of ids has taken it away.
+        die_with(runtime)?;
+        signal::reset()?;
+        match &bundle.seccomp {
+            Some(filter) => filter.install(fallbacks),
+            None => Ok(()),
+        }
+    })
 }
 
 fn enter_namespaces(bundle: &Bundle, fallbacks: &Fallbacks) -> Result<Cgroups, Failure> {

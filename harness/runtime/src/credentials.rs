@@ -7,7 +7,7 @@ use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capability_is_in_bounding_set,
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
     set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
     set_thread_res_uid,
@@ -72,7 +72,13 @@ impl Credentials {
     }
 
     /// Takes them on. There is no way back: nothing that needs root comes after.
-    pub(crate) fn assume(&self, fallbacks: &Fallbacks) -> Result<(), Failure> {
+    /// `last` runs at the latest moment at which this process may still install
+    /// a filter for system calls.
+    pub(crate) fn assume(
+        &self,
+        fallbacks: &Fallbacks,
+        last: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         for (resource, limit) in &self.limits {
             setrlimit(*resource, *limit).step(|| format!("setrlimit {resource:?}"))?;
         }
@@ -87,12 +93,26 @@ impl Credentials {
             permitted: self.sets.permitted & known,
             inheritable: self.sets.inheritable & known,
         };
-        set_capabilities(None, sets).step(|| "capset".to_owned())?;
-        self.raise_ambient(known, fallbacks)?;
         if self.no_new_privileges {
+            set_capabilities(None, sets).step(|| "capset".to_owned())?;
+            self.raise_ambient(known, fallbacks)?;
             set_no_new_privs(true).step(|| "prctl PR_SET_NO_NEW_PRIVS".to_owned())?;
+            return last();
         }
-        Ok(())
+        // Without no_new_privs a filter takes CAP_SYS_ADMIN, which a change of
+        // user has taken out of the effective set, not out of the permitted one.
+        let held = capabilities(None)
+            .map(|sets| sets.permitted)
+            .step(|| "capget".to_owned())?;
+        let still = CapabilitySets {
+            effective: sets.effective | (CapabilitySet::SYS_ADMIN & held),
+            permitted: sets.permitted | (CapabilitySet::SYS_ADMIN & held),
+            inheritable: sets.inheritable,
+        };
+        set_capabilities(None, still).step(|| "capset".to_owned())?;
+        self.raise_ambient(known, fallbacks)?;
+        last()?;
+        set_capabilities(None, sets).step(|| "capset".to_owned())
     }
 
     /// Narrows the bounding set; gives the capabilities this kernel knows.
@@ -140,7 +160,7 @@ impl Credentials {
 }
 
 /// By number, linux/capability.h.
-const NAMES: [&str; 41] = [
+pub(crate) const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",

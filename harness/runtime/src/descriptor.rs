@@ -1,37 +1,40 @@
-//! Which file descriptors a container inherits: 0, 1 and 2.
+//! Which file descriptors a container inherits: 0, 1 and 2. All others are
+//! closed before anything of the container's is looked at: a working directory
+//! or a program of `/proc/self/fd/7` would lead out of it (CVE-2024-21626).
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 
-use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::Errno;
 
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 
-/// Marks every descriptor above 2 to be closed by execve.
-pub(crate) fn close_on_exec(fallbacks: &Fallbacks) -> Result<(), Failure> {
-    match close_range() {
-        // ENOSYS before Linux 5.9, EINVAL before 5.11's CLOSE_RANGE_CLOEXEC.
-        Err(Errno::NOSYS | Errno::INVAL) => {
+/// Closes every descriptor above 2 but `keep`, which must be the only one this
+/// process owns, and which execve closes.
+pub(crate) fn close_others(keep: RawFd, fallbacks: &Fallbacks) -> Result<(), Failure> {
+    match close_around(keep) {
+        // Before Linux 5.9.
+        Err(Errno::NOSYS) => {
             fallbacks.record(Fallback::CloseRange);
-            one_by_one()
+            one_by_one(keep)
         }
         answer => answer.step(|| "close_range".to_owned()),
     }
 }
 
-/// close_range(2): Linux 5.9, its flag 5.11. glibc's wrapper is younger than
-/// the glibc this may be built with.
-fn close_range() -> Result<(), Errno> {
-    // SAFETY: close_range touches no memory; with CLOSE_RANGE_CLOEXEC it closes
-    // nothing, so no owner loses its descriptor.
-    let answer = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            3_u32,
-            u32::MAX,
-            libc::CLOSE_RANGE_CLOEXEC,
-        )
-    };
+fn close_around(keep: RawFd) -> Result<(), Errno> {
+    let keep = keep.cast_unsigned();
+    if keep > 3 {
+        close_range(3, keep - 1)?;
+    }
+    close_range(keep + 1, u32::MAX)
+}
+
+/// close_range(2), Linux 5.9. glibc's wrapper is younger than the glibc this
+/// may be built with.
+fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    // SAFETY: close_range touches no memory, and the caller owns none of these.
+    let answer = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
     if answer == 0 {
         Ok(())
     } else {
@@ -39,7 +42,7 @@ fn close_range() -> Result<(), Errno> {
     }
 }
 
-fn one_by_one() -> Result<(), Failure> {
+fn one_by_one(keep: RawFd) -> Result<(), Failure> {
     let step = || "read /proc/self/fd".to_owned();
     let entries = std::fs::read_dir("/proc/self/fd")
         .map_err(errno_of)
@@ -53,15 +56,11 @@ fn one_by_one() -> Result<(), Failure> {
             numbers.push(number);
         }
     }
-    for number in numbers.into_iter().filter(|number| *number > 2) {
-        // SAFETY: the borrow ends within this iteration, and nothing here
-        // closes descriptors.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
-        match fcntl_getfd(descriptor) {
-            Err(Errno::BADF) => {}
-            Ok(flags) => fcntl_setfd(descriptor, flags | FdFlags::CLOEXEC)
-                .step(|| format!("fcntl F_SETFD {number}"))?,
-            Err(errno) => return Err(errno).step(|| format!("fcntl F_GETFD {number}")),
+    for number in numbers {
+        if number > 2 && number != keep {
+            // SAFETY: nobody in this process owns it; the listing's own is
+            // closed by now, and EBADF is its answer.
+            unsafe { libc::close(number) };
         }
     }
     Ok(())

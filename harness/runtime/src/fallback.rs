@@ -28,6 +28,22 @@ pub enum Fallback {
     /// The root was the initial root file system, which pivot_root refuses up
     /// to Linux 6.x: it was bound over itself and moved to the top first.
     InitialRoot,
+    /// A name in the seccomp profile is no system call known here.
+    UnknownSystemCall,
+    /// SCMP_ACT_LOG (Linux 4.14): the calls are allowed and not logged.
+    SeccompLog,
+    /// seccomp(2) (Linux 3.17) or one of its flags: the filter is installed by
+    /// prctl, without them.
+    SeccompFlags,
+    /// memfd_create (Linux 3.17): the runtime runs from a read-only bind mount
+    /// of its program, not from a sealed copy.
+    MemfdCreate,
+    /// mount_setattr (Linux 5.12): the mounts below a volume are made read-only
+    /// one by one.
+    MountSetattr,
+    /// No POSIX message queues (CONFIG_POSIX_MQUEUE): the container has no
+    /// /dev/mqueue file system.
+    NoMessageQueues,
 }
 
 /// The fallbacks taken so far.

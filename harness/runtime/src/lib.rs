@@ -4,6 +4,15 @@
 //! it ended ([`status::Line`]). Beside it stand the writable layer a container
 //! runs on ([`layer`]) and the configuration docker would write ([`config`]).
 //!
+//! What it does of a config.json is a list (`refusal`), and what is not on it is
+//! refused by its place. Refused are above all: `hooks`, `process.terminal`,
+//! `process.apparmorProfile`, `.selinuxLabel`, `.scheduler`, `.ioPriority`,
+//! `linux.resources`, `.sysctl`, `.cgroupsPath`, `.intelRdt`, `.mountLabel`,
+//! `.personality`, namespaces of type user and time and those given by path,
+//! `mounts[].uidMappings`, SCMP_ACT_NOTIFY, and what is not Linux. Done besides
+//! the root, mounts, ids and capabilities: `process.rlimits`, `.oomScoreAdj`,
+//! `linux.seccomp`.
+//!
 //! It runs on Linux 3.10 and later: what a kernel may lack is tried and met with
 //! a second way, which the line tells ([`fallback`]).
 
@@ -15,14 +24,19 @@ mod container;
 mod credentials;
 mod descriptor;
 mod device;
+mod docker;
 mod failure;
 pub mod fallback;
+mod init;
 pub mod layer;
 mod mount;
 mod namespace;
+pub mod network;
 mod program;
 mod refusal;
 mod root;
 pub mod run;
+pub mod seccomp;
+mod self_copy;
 mod signal;
 pub mod status;

@@ -2,7 +2,9 @@
 //! resolved inside the root, and mounted on through its descriptor.
 
 pub(crate) mod cgroup;
+mod guard;
 pub(crate) mod options;
+mod recursive;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +17,7 @@ use rustix::mount::{
 use crate::confined::{Missing, Root, by_handle};
 use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
-use crate::fallback::Fallbacks;
+use crate::fallback::{Fallback, Fallbacks};
 use cgroup::Cgroups;
 use options::{Bind, Options};
 
@@ -120,16 +122,23 @@ impl MountPoint {
                     .create(&self.destination, Missing::Folder)
                     .on("open the mount point", &self.destination)?;
                 let data = (!self.options.data.is_empty()).then_some(self.options.data.as_c_str());
-                mount(
+                match mount(
                     source,
                     by_handle(&target),
                     name.as_str(),
                     self.options.flags,
                     data,
-                )
-                .map_err(|errno| self.refused(name, errno))?;
+                ) {
+                    // A file system few programs look for: a kernel without it
+                    // still runs all others.
+                    Err(Errno::NODEV) if name == "mqueue" => {
+                        fallbacks.record(Fallback::NoMessageQueues);
+                        return Ok(());
+                    }
+                    answer => answer.map_err(|errno| self.refused(name, errno))?,
+                }
             }
-            Kind::Bind { source, bind } => self.bind(root, source, *bind)?,
+            Kind::Bind { source, bind } => self.bind(root, source, *bind, fallbacks)?,
         }
         if let Some(propagation) = self.options.propagation {
             let mounted = self.reopened(root)?;
@@ -139,7 +148,13 @@ impl MountPoint {
         Ok(())
     }
 
-    fn bind(&self, root: &Root<'_>, source: &Path, bind: Bind) -> Result<(), Failure> {
+    fn bind(
+        &self,
+        root: &Root<'_>,
+        source: &Path,
+        bind: Bind,
+        fallbacks: &Fallbacks,
+    ) -> Result<(), Failure> {
         let status = rustix::fs::stat(source).on("bind mount", source)?;
         let missing = match FileType::from_raw_mode(status.st_mode) {
             FileType::Directory => Missing::Folder,
@@ -148,6 +163,7 @@ impl MountPoint {
         let target = root
             .create(&self.destination, missing)
             .on("open the mount point", &self.destination)?;
+        guard::over_proc(&target, source, &self.destination)?;
         match bind {
             Bind::Single => mount_bind(source, by_handle(&target)),
             Bind::Recursive => mount_bind_recursive(source, by_handle(&target)),
@@ -155,10 +171,18 @@ impl MountPoint {
         .on("bind mount on", &self.destination)?;
         // bind(2) takes no other flag: they need a second call, which would
         // also drop what the source has.
-        if self.options.flags.is_empty() && self.options.cleared.is_empty() {
+        let recursive = self.options.recursively_readonly;
+        if self.options.flags.is_empty() && self.options.cleared.is_empty() && !recursive {
             return Ok(());
         }
         let mounted = self.reopened(root)?;
+        guard::same_file(&mounted, &status, &self.destination)?;
+        if recursive {
+            recursive::make_readonly(&mounted, &self.destination, fallbacks)?;
+        }
+        if self.options.flags.is_empty() && self.options.cleared.is_empty() {
+            return Ok(());
+        }
         let had = flags_of(&mounted).on("statvfs", &self.destination)?;
         let flags = (had - self.options.cleared) | self.options.flags;
         mount_remount(by_handle(&mounted), MountFlags::BIND | flags, c"")

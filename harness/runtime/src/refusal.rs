@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// The places that are read; `[]` is any element of a list, and a place below
 /// `*` may be anything.
-const IMPLEMENTED: [&str; 38] = [
+const IMPLEMENTED: [&str; 47] = [
     "ociVersion",
     "annotations.*",
     "hostname",
@@ -47,6 +47,15 @@ const IMPLEMENTED: [&str; 38] = [
     "linux.devices[].fileMode",
     "linux.devices[].uid",
     "linux.devices[].gid",
+    "linux.seccomp.defaultAction",
+    "linux.seccomp.defaultErrnoRet",
+    "linux.seccomp.architectures[]",
+    "linux.seccomp.flags[]",
+    "linux.seccomp.syscalls[].names[]",
+    "linux.seccomp.syscalls[].action",
+    "linux.seccomp.syscalls[].errnoRet",
+    "linux.seccomp.syscalls[].args[].*",
+    "process.oomScoreAdj",
 ];
 
 /// Refuses the first place of `config` that is not implemented.
@@ -109,7 +118,12 @@ fn asks_for_nothing(value: &Value) -> bool {
 /// Whether `pattern` is on the list, or leads to something that is.
 fn known(pattern: &str, place: &str) -> Result<(), Failure> {
     let leads = |implemented: &&str| match implemented.strip_suffix(".*") {
-        Some(above) => pattern == above || pattern.starts_with(&format!("{above}.")),
+        Some(above) => {
+            pattern == above
+                || pattern.starts_with(&format!("{above}."))
+                || above.starts_with(&format!("{pattern}."))
+                || above.starts_with(&format!("{pattern}["))
+        }
         None => implemented
             .strip_prefix(pattern)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])),
@@ -142,8 +156,8 @@ mod tests {
         for (config, field) in [
             (json!({"hooks": {"prestart": [{"path": "/x"}]}}), "hooks"),
             (
-                json!({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO"}}}),
-                "linux.seccomp",
+                json!({"linux": {"seccomp": {"listenerPath": "/x"}}}),
+                "linux.seccomp.listenerPath",
             ),
             (
                 json!({"linux": {"resources": {"pids": {"limit": 3}}}}),
@@ -158,8 +172,8 @@ mod tests {
                 "mounts[0].uidMappings",
             ),
             (
-                json!({"process": {"oomScoreAdj": 5}}),
-                "process.oomScoreAdj",
+                json!({"process": {"ioPriority": {"class": "IOPRIO_CLASS_IDLE"}}}),
+                "process.ioPriority",
             ),
             (
                 json!({"process": {"terminal": false, "apparmorProfile": "x"}}),

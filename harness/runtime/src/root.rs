@@ -150,7 +150,8 @@ fn remount_readonly(path: &Path) -> Result<(), Failure> {
 pub(crate) fn enter_directory(directory: &Path) -> Result<(), Failure> {
     let step = "go to the working directory";
     if chdir(directory) != Err(Errno::NOENT) {
-        return chdir(directory).on(step, directory);
+        chdir(directory).on(step, directory)?;
+        return is_inside(directory);
     }
     // The umask is 0 while the container is made.
     std::fs::DirBuilder::new()
@@ -159,7 +160,20 @@ pub(crate) fn enter_directory(directory: &Path) -> Result<(), Failure> {
         .create(directory)
         .map_err(crate::descriptor::errno_of)
         .on("make the working directory", directory)?;
-    chdir(directory).on(step, directory)
+    chdir(directory).on(step, directory)?;
+    is_inside(directory)
+}
+
+/// The kernel says where a working directory outside the root is with the
+/// prefix `(unreachable)`: one got there through a descriptor, CVE-2024-21626.
+fn is_inside(directory: &Path) -> Result<(), Failure> {
+    let step = "find the working directory inside the container:";
+    let path = rustix::process::getcwd(Vec::new()).on(step, directory)?;
+    if path.to_bytes().starts_with(b"/") {
+        Ok(())
+    } else {
+        Err(Errno::XDEV).on(step, directory)
+    }
 }
 
 fn to_path(path: &CStr) -> &Path {

@@ -28,22 +28,26 @@ use crate::descriptor::{errno_of, last_errno};
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::status::{Line, Status};
-use crate::{namespace, signal};
+use crate::{namespace, self_copy, signal};
 
 /// Runs the container of the bundle in `folder` to its end. The process must
 /// have one thread; the container gets its descriptors 0, 1 and 2.
 pub fn run(folder: &Path) -> Line {
-    match try_run(folder) {
-        Ok(line) => line,
-        Err(failure) => Line {
-            status: failure.into(),
-            fallbacks: Vec::new(),
-        },
-    }
+    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle)))
 }
 
-fn try_run(folder: &Path) -> Result<Line, Failure> {
-    let bundle = Bundle::load(folder)?;
+/// The line for a failure, too.
+pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
+    ran.unwrap_or_else(|failure| Line {
+        status: failure.into(),
+        fallbacks: Vec::new(),
+    })
+}
+
+/// Runs the container of a bundle that was read, to its end.
+pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
+    let copied = Fallbacks::default();
+    self_copy::note(&copied);
     let (from_container, to_runtime) = pipe().map_err(errno_of).step(|| "pipe".to_owned())?;
     namespace::enter(Namespace::Pid, &Fallbacks::default())?;
     // SAFETY: the process has one thread, so the child may do all it likes.
@@ -51,7 +55,7 @@ fn try_run(folder: &Path) -> Result<Line, Failure> {
         -1 => return Err(last_errno()).step(|| "fork".to_owned()),
         0 => {
             drop(from_container);
-            let told = container::start(&bundle, to_runtime);
+            let told = container::start(bundle, to_runtime);
             // SAFETY: _exit ends the process without running what the
             // runtime's copy will run.
             unsafe { libc::_exit(if told { 1 } else { 2 }) }
@@ -66,7 +70,10 @@ fn try_run(folder: &Path) -> Result<Line, Failure> {
     let story = listen(from_container);
     let end = wait(child)?;
     signal::forward_to_nobody();
-    Ok(conclude(story?, end))
+    let mut line = conclude(story?, end);
+    line.fallbacks.extend(copied.list());
+    line.fallbacks.sort_unstable();
+    Ok(line)
 }
 
 /// What the first process told until execve or its end.

@@ -136,6 +136,9 @@ pub enum FromGuest {
         /// The kernel's log from boot to now.
         boot_log: Vec<KernelLine>,
     },
+    /// What the kernel logged since the cell before, or since the facts: it belongs
+    /// to no cell. Sent before the answer to a [`ToGuest::Run`], where there is any.
+    Log(Vec<KernelLine>),
     /// The answer to [`ToGuest::Run`].
     Finished(Box<CellResult>),
     /// The answer to [`ToGuest::Probe`].

@@ -97,6 +97,7 @@ fn container(rootfs: &Path, request: &CellRequest, account: Account) -> Containe
         groups: account.groups,
         hostname: command.hostname.clone(),
         cgroup_namespace: kernel_has_cgroup_namespaces(),
+        seccomp: None,
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use wire::{Captured, CellRequest, CellResult, Cgroup, End, FrameError};
+use wire::{Captured, CellRequest, CellResult, Cgroup, End, FrameError, FromGuest};
 
 use crate::boot::Channel;
 use crate::cgroup::CellCgroup;
@@ -83,9 +83,16 @@ impl Cells {
     /// # Errors
     /// When the harness went away meanwhile or the machine is of no more use:
     /// the kernel's log cannot be read, processes cannot be waited for.
-    pub(crate) fn run(&mut self, request: &CellRequest, channel: &Channel) -> Result<CellResult> {
-        // What came between two cells belongs to neither; the console has it.
-        self.log.read()?;
+    pub(crate) fn run(
+        &mut self,
+        request: &CellRequest,
+        channel: &mut Channel,
+    ) -> Result<CellResult> {
+        // What came between two cells belongs to neither.
+        let between = self.log.read()?;
+        if !between.is_empty() {
+            channel.send(&FromGuest::Log(between))?;
+        }
         let started = Instant::now();
         let (ran, ended) = match self.prepare(request) {
             Ok((bundle, cgroup)) => {

@@ -13,6 +13,7 @@ use report::{ColumnStatus, Event, KernelColumn};
 use supply::{KernelFiles, Key, Supply, Tool};
 use wire::{Begin, FromGuest, ToGuest};
 
+use super::kernel_log::KernelLog;
 use super::options::Options;
 use super::phases::milliseconds;
 use super::probes;
@@ -121,6 +122,8 @@ pub(crate) struct Booted {
     pub(crate) slowdown: f64,
     /// From 1.
     pub(crate) boot: u32,
+    /// What its kernel logs outside of cells.
+    pub(crate) log: KernelLog,
 }
 
 impl<'a> Bootery<'a> {
@@ -381,14 +384,7 @@ impl<'a> Bootery<'a> {
                 });
             }
         };
-        let log: String = boot_log
-            .iter()
-            .map(|line| {
-                let (seconds, micros) = (line.time / 1_000_000, line.time % 1_000_000);
-                format!("<{}>[{seconds:5}.{micros:06}] {}\n", line.level, line.text)
-            })
-            .collect();
-        fs_err::write(console.with_extension("kmsg.log"), log)?;
+        let log = KernelLog::create(console.with_extension("kmsg.log"), &boot_log)?;
         vm.send(&ToGuest::Put {
             path: wire::RUNTIME_PATH.to_owned(),
             mode: 0o755,
@@ -414,6 +410,7 @@ impl<'a> Bootery<'a> {
             facts,
             slowdown,
             boot,
+            log,
         })
     }
 

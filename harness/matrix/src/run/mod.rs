@@ -9,6 +9,7 @@
 mod boot;
 mod follow;
 mod images;
+mod kernel_log;
 mod options;
 mod panic;
 mod phases;

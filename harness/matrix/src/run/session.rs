@@ -273,7 +273,16 @@ impl<'a> Session<'a> {
             },
         })))?;
         let patience = Duration::from_millis(limit) + GRACE.mul_f64(booted.slowdown);
-        match booted.vm.receive(patience)? {
+        let mut answer = booted.vm.receive(patience)?;
+        while let FromGuest::Log(lines) = answer {
+            if let Err(error) = booted.log.append(&lines) {
+                self.bootery
+                    .sink
+                    .note(format!("kernel {}: {error}", self.kernel.id));
+            }
+            answer = booted.vm.receive(patience)?;
+        }
+        match answer {
             FromGuest::Finished(result) if result.id == id => Ok(*result),
             FromGuest::Fatal { reason } => Err(VmEnd::GuestFatal { reason }),
             other => Err(VmEnd::Channel {

@@ -13,19 +13,16 @@ use crate::project::{Project, stderr};
 /// A kernel, a userland of packages, and a program of our own.
 fn project() -> Project {
     let project = Project::new();
-    project.file("images/debian-12.toml", DEBIAN);
-    project.repository_image("vsyscall.toml");
-    project.file("images/checks.toml", "");
-    project
-}
-
-const DEBIAN: &str = r#"
-name = "debian:12"
-source = { apt = "debian", suite = "bookworm", packages = ["bash", "coreutils", "dpkg", "apt", "libc-bin"] }
+    project.debian(
+        r#"
 [[check]]
 name = "bash"
 command = ["bash", "-c", "echo $BASH_VERSION"]
-"#;
+"#,
+    );
+    project.repository_image("vsyscall.toml");
+    project
+}
 
 /// `matrix run` on a cache and a mirror of the test's own.
 fn run(project: &Project, cache: &Path, mirror: &Mirror) -> Command {
@@ -166,6 +163,7 @@ done
 "#;
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn a_full_disk_is_named_and_the_next_run_with_room_works() {
     let mirror = Mirror::start();
     let project = Project::new();

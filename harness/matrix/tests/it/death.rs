@@ -14,11 +14,8 @@ const WAITS: &str =
 
 fn project_with_a_cell_that_waits() -> Project {
     let project = Project::new();
-    project.file(
-        "images/debian-12.toml",
+    project.debian(
         r#"
-name = "debian:12"
-source = { apt = "debian", suite = "bookworm", packages = ["bash", "coreutils", "dpkg", "apt", "libc-bin"] }
 [[check]]
 name = "first"
 command = ["true"]
@@ -31,7 +28,6 @@ name = "third"
 command = ["true"]
 "#,
     );
-    project.file("images/checks.toml", "");
     project
 }
 
@@ -127,12 +123,8 @@ fn an_interrupted_program_closes_its_record_and_says_which_signal() {
 #[test]
 fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
     let project = project_with_a_cell_that_waits();
-    let text = fs_err::read_to_string(project.root().join("images/debian-12.toml")).unwrap();
-    project.file(
-        "images/debian-12.toml",
-        text.replace("100000", "3")
-            .replace("timeout = \"1h\"", "timeout = \"10s\""),
-    );
+    project.change_debian("100000", "3");
+    project.change_debian("timeout = \"1h\"", "timeout = \"10s\"");
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
     let run = project.wait_for_event(&mut matrix, WAITS);
     // The machine freezes under the cell, as a wedged kernel would.
@@ -167,9 +159,7 @@ fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
 #[test]
 fn a_killed_run_is_gone_on_with_and_only_what_is_missing_runs() {
     let project = project_with_a_cell_that_waits();
-    let image = project.root().join("images/debian-12.toml");
-    let text = fs_err::read_to_string(&image).unwrap();
-    project.file("images/debian-12.toml", text.replace("100000", "5"));
+    project.change_debian("100000", "5");
     let mut matrix = project.start(&["run", "--kernels", "6.1"]);
     let run = project.wait_for_event(&mut matrix, WAITS);
     matrix.kill().unwrap();
@@ -204,9 +194,7 @@ fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
     let run = project.wait_for_event(&mut matrix, r#""kind":"run-started""#);
     matrix.kill().unwrap();
     matrix.wait().unwrap();
-    let image = project.root().join("images/debian-12.toml");
-    let text = fs_err::read_to_string(&image).unwrap();
-    project.file("images/debian-12.toml", text.replace("100000", "1"));
+    project.change_debian("100000", "1");
     let output = project.matrix(&["run", "--resume", run.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let text = crate::project::stderr(&output);

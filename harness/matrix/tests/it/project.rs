@@ -18,6 +18,14 @@ notes = "Debian 12"
 variants = { "vsyscall=emulate" = { cmdline = "vsyscall=emulate" } }
 "#;
 
+/// See [`Project::debian`].
+const DEBIAN: &str = "images/debian-12.toml";
+
+const DEBIAN_HEAD: &str = r#"
+name = "debian:12"
+source = { apt = "debian", suite = "bookworm", packages = ["bash", "coreutils", "dpkg", "apt", "libc-bin"] }
+"#;
+
 const CHECKS: &str = r#"
 [[check]]
 name = "ls"
@@ -61,6 +69,19 @@ impl Project {
             .join("../../images")
             .join(name);
         self.file(&format!("images/{name}"), fs_err::read(source).unwrap());
+    }
+
+    /// A small Debian 12 that is called `debian:12`, with these checks and no others.
+    pub(crate) fn debian(&self, checks: &str) {
+        self.file(DEBIAN, format!("{DEBIAN_HEAD}{checks}"));
+        self.file("images/checks.toml", "");
+    }
+
+    /// The same with a word of its file changed.
+    pub(crate) fn change_debian(&self, from: &str, to: &str) {
+        let text = fs_err::read_to_string(self.root().join(DEBIAN)).unwrap();
+        assert!(text.contains(from), "no {from} in\n{text}");
+        self.file(DEBIAN, text.replace(from, to));
     }
 
     /// The checks of the repository, as they stand there.

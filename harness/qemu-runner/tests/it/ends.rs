@@ -45,8 +45,10 @@ fn a_panic_is_told_with_its_message_and_the_lines_around_it() {
 
 #[test]
 fn a_panic_in_the_middle_of_work_is_a_panic_and_stays_one() {
-    let fake = Fake::new(&format!("send ready; {PANIC} exit 0"));
+    // It waits for work first: else the panic may be seen before the greeting.
+    let fake = Fake::new(&format!("send ready; hear; {PANIC} exit 0"));
     let mut vm = up(&fake);
+    vm.send(&ToGuest::PowerOff).unwrap();
     let end = vm.receive(LONG).unwrap_err();
     assert!(matches!(end, VmEnd::Panic { .. }), "{end:?}");
     assert_eq!(vm.receive(LONG).unwrap_err(), end);
@@ -55,7 +57,7 @@ fn a_panic_in_the_middle_of_work_is_a_panic_and_stays_one() {
 
 #[test]
 fn a_message_that_can_not_be_sent_tells_the_panic_that_is_why() {
-    let fake = Fake::new(&format!("send ready; {PANIC} exit 0"));
+    let fake = Fake::new(&format!("send ready; hear; {PANIC} exit 0"));
     let mut vm = up(&fake);
     let content = vec![0; 8 << 20];
     let put = ToGuest::Put {

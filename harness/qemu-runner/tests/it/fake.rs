@@ -15,6 +15,7 @@ for argument in "$@"; do
     case $argument in socket,id=channel,fd=*) channel=${argument##*fd=} ;; esac
 done
 say() { printf '%s\r\n' "$1"; }
+hear() { head -c 1 <&"$channel" >/dev/null; }
 send() { cat "$FRAMES/$1" >&"$channel"; }
 "#;
 

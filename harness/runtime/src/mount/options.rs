@@ -56,6 +56,8 @@ pub(crate) struct Options {
     pub(crate) cleared: MountFlags,
     pub(crate) bind: Option<Bind>,
     pub(crate) propagation: Option<Propagation>,
+    /// `rro`: read-only with all below it.
+    pub(crate) recursively_readonly: bool,
     /// What is the file system's own.
     pub(crate) data: CString,
 }
@@ -91,8 +93,7 @@ const WORDS: [(&str, MountFlags, bool); 25] = [
 
 /// Words that are neither flags nor a file system's: recursive attributes
 /// (mount_setattr, Linux 5.12), idmapped mounts, runc's copy-up.
-const NOT_IMPLEMENTED: [&str; 18] = [
-    "rro",
+const NOT_IMPLEMENTED: [&str; 17] = [
     "rrw",
     "rnosuid",
     "rsuid",
@@ -119,6 +120,7 @@ pub(crate) fn parse(field: &str, words: &[String]) -> Result<Options, Failure> {
         cleared: MountFlags::empty(),
         bind: None,
         propagation: None,
+        recursively_readonly: false,
         data: CString::default(),
     };
     let mut data: Vec<&str> = Vec::new();
@@ -136,6 +138,7 @@ pub(crate) fn parse(field: &str, words: &[String]) -> Result<Options, Failure> {
             match word.as_str() {
                 "defaults" => {}
                 "bind" => options.bind = options.bind.or(Some(Bind::Single)),
+                "rro" => options.recursively_readonly = true,
                 "rbind" => options.bind = Some(Bind::Recursive),
                 own => data.push(own),
             }
@@ -145,6 +148,11 @@ pub(crate) fn parse(field: &str, words: &[String]) -> Result<Options, Failure> {
         // The kernel would not look at them.
         return Err(Failure::NotImplemented {
             field: format!("{field}: {} of a bind mount", data.join(",")),
+        });
+    }
+    if options.recursively_readonly && options.bind.is_none() {
+        return Err(Failure::NotImplemented {
+            field: format!("{field}: rro of anything but a bind mount"),
         });
     }
     options.data = CString::new(data.join(","))
@@ -186,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_not_done_is_named() {
-        let message = parsed("rbind,rro").unwrap_err().to_string();
-        assert!(message.contains("mounts[0].options: rro"), "{message}");
+        let message = parsed("rbind,rnodev").unwrap_err().to_string();
+        assert!(message.contains("mounts[0].options: rnodev"), "{message}");
     }
 }

@@ -149,8 +149,8 @@ fn what_is_not_done_is_refused(rig: &Rig) {
     for (pointer, value, field) in [
         (
             "/linux/seccomp",
-            json!({"defaultAction": "SCMP_ACT_ALLOW"}),
-            "linux.seccomp",
+            json!({"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x"}),
+            "linux.seccomp.listenerPath",
         ),
         ("/hooks", json!({"prestart": [{"path": "/x"}]}), "hooks"),
         (
@@ -200,6 +200,7 @@ fn the_fallbacks_are_told(rig: &Rig) {
         Fallback::CloseRange,
         Fallback::CgroupNamespace,
         Fallback::AmbientCapabilities,
+        Fallback::MemfdCreate,
     ];
     let ambient = match rig.kernel {
         Kernel::Old => {
@@ -208,7 +209,7 @@ fn the_fallbacks_are_told(rig: &Rig) {
             }
             "0000000000000000"
         }
-        Kernel::This
+        Kernel::This | Kernel::Linux4_9 | Kernel::Linux4_19
             if outcome
                 .line
                 .fallbacks
@@ -216,7 +217,7 @@ fn the_fallbacks_are_told(rig: &Rig) {
         {
             return;
         }
-        Kernel::This => "0000000000000400",
+        Kernel::This | Kernel::Linux4_9 | Kernel::Linux4_19 => "0000000000000400",
     };
     assert_eq!(outcome.value("CapAmb"), [ambient]);
     assert_eq!(outcome.value("CapEff"), [ambient]);

@@ -11,6 +11,10 @@ pub(crate) enum Kernel {
     /// Calls above 313 (finit_module, 3.10's last on x86-64) say ENOSYS; a
     /// cgroup namespace and ambient capabilities say EINVAL, as 3.10 does.
     Old,
+    /// Calls above 331 (pkey_free, 4.9's last) say ENOSYS.
+    Linux4_9,
+    /// Calls above 334 (rseq, 4.19's last) say ENOSYS.
+    Linux4_19,
 }
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
@@ -48,28 +52,41 @@ impl Kernel {
     /// Becomes this kernel for the calling process and its children; for
     /// `pre_exec`, so it allocates nothing.
     pub(crate) fn enter(self) -> io::Result<()> {
-        if self == Self::This {
-            return Ok(());
-        }
-        let mut steps = FILTER;
-        let program = libc::sock_fprog {
-            len: steps.len() as u16,
-            filter: steps.as_mut_ptr(),
+        let newer = |last| {
+            [
+                step(LOAD, NUMBER, 0, 0),
+                step(IF_GREATER, last, 0, 1),
+                step(RETURN, ENOSYS, 0, 0),
+                step(RETURN, ALLOW, 0, 0),
+            ]
         };
-        // SAFETY: the program and its steps outlive the call, which copies them.
-        let answer = unsafe {
-            libc::prctl(
-                libc::PR_SET_SECCOMP,
-                libc::SECCOMP_MODE_FILTER,
-                &raw const program,
-                0,
-                0,
-            )
-        };
-        if answer == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
+        match self {
+            Self::This => Ok(()),
+            Self::Old => install(FILTER),
+            Self::Linux4_9 => install(newer(331)),
+            Self::Linux4_19 => install(newer(334)),
         }
+    }
+}
+
+fn install<const COUNT: usize>(mut steps: [libc::sock_filter; COUNT]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: the program and its steps outlive the call, which copies them.
+    let answer = unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+            0,
+            0,
+        )
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }

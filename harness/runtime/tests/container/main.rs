@@ -1,24 +1,45 @@
 //! Containers made by the built binary. They need root and namespaces: where
 //! there are none, each test says why it is skipped.
 //!
-//! Every scenario runs twice, the second time with the system calls of Linux
-//! 3.10 alone ([`kernel::Kernel::Old`]).
+//! Every scenario runs four times, three of them with the system calls of Linux
+//! 3.10, 4.9 and 4.19 alone ([`kernel::Kernel`]).
 
+mod docker;
 mod ends;
+mod escapes;
 mod initial_root;
 mod kernel;
 mod layers;
 mod outside;
 mod rig;
+mod seccomp;
+mod start_time;
 mod view;
+mod volumes;
 
-/// Two tests of each scenario, one per kernel.
+/// Four tests of each scenario, one per kernel.
 macro_rules! on_both_kernels {
     ($($scenario:ident),+ $(,)?) => {
         mod this_kernel {
             $(#[test]
             fn $scenario() {
                 if let Some(rig) = crate::rig::Rig::new(crate::kernel::Kernel::This) {
+                    super::$scenario(&rig);
+                }
+            })+
+        }
+        mod linux_4_9 {
+            $(#[test]
+            fn $scenario() {
+                if let Some(rig) = crate::rig::Rig::new(crate::kernel::Kernel::Linux4_9) {
+                    super::$scenario(&rig);
+                }
+            })+
+        }
+        mod linux_4_19 {
+            $(#[test]
+            fn $scenario() {
+                if let Some(rig) = crate::rig::Rig::new(crate::kernel::Kernel::Linux4_19) {
                     super::$scenario(&rig);
                 }
             })+

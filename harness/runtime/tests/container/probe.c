@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -127,6 +128,50 @@ static int loopback(void)
 	return answer("connected", connect(client, (struct sockaddr *)&address, sizeof address));
 }
 
+static void *nothing(void *argument)
+{
+	return argument;
+}
+
+/* pthread_create; where glibc has clone3 (2.34), by it. */
+static int thread(void)
+{
+	pthread_t id;
+	errno = pthread_create(&id, NULL, nothing, NULL);
+	if (errno)
+		return answer("", 1);
+	return answer("joined", pthread_join(id, NULL) != 0);
+}
+
+/* An orphan that ends: who is PID 1 has to wait for it. */
+static int orphan(void)
+{
+	int pipes[2];
+	char name[64];
+	pid_t pid = 0;
+	if (pipe(pipes))
+		return answer("", 1);
+	pid_t child = fork();
+	if (child == 0) {
+		pid = fork();
+		if (pid == 0)
+			_exit(0);
+		if (write(pipes[1], &pid, sizeof pid) != sizeof pid)
+			_exit(1);
+		_exit(0);
+	}
+	if (read(pipes[0], &pid, sizeof pid) != sizeof pid)
+		return answer("", 1);
+	waitpid(child, NULL, 0);
+	snprintf(name, sizeof name, "/proc/%d", pid);
+	for (int i = 0; i < 200; i++) {
+		if (access(name, F_OK))
+			return answer("reaped", 0);
+		usleep(10000);
+	}
+	return answer("zombie", 0);
+}
+
 /* A child of a child that outlives both, if it can. */
 static int daemonise(void)
 {
@@ -228,6 +273,14 @@ int main(int count, char **words)
 		return answer("mounted", mount("tmpfs", path, "tmpfs", 0, NULL));
 	if (!strcmp(word, "mknod"))
 		return answer("made", mknod(path, S_IFCHR | 0600, makedev(1, 3)));
+	if (!strcmp(word, "thread"))
+		return thread();
+	if (!strcmp(word, "orphan"))
+		return orphan();
+	if (!strcmp(word, "call"))
+		return answer("0", syscall(atol(path), 0, 0, 0, 0, 0, 0) < 0);
+	if (!strcmp(word, "unshare"))
+		return answer("unshared", unshare((int)strtol(path, NULL, 0)));
 	if (!strcmp(word, "loopback"))
 		return loopback();
 	if (!strcmp(word, "initial-root") && count > 2)

@@ -18,7 +18,7 @@ use crate::kernel::Kernel;
 /// of which a child may still need.
 const STATUS_FD: i32 = 700;
 /// One the runtime gets and must not hand on.
-const STRAY_FD: i32 = 701;
+pub(crate) const STRAY_FD: i32 = 701;
 
 /// Why containers cannot be made here, found out once.
 fn obstacle() -> Option<&'static str> {
@@ -153,6 +153,7 @@ impl Rig {
             groups: Vec::new(),
             hostname: "box".to_owned(),
             cgroup_namespace: true,
+            seccomp: None,
         }
     }
 
@@ -171,6 +172,15 @@ impl Rig {
         self.start(config).finish()
     }
 
+    /// Runs it with a descriptor of `folder` the runtime was not told of.
+    pub(crate) fn leaking(&self, config: &Value, folder: &Path) -> Outcome {
+        fs::write(self.outside("config.json"), config.to_string()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runtime"));
+        command.arg("run").arg("--bundle").arg(self.folder.path());
+        let folder = fs::File::open(folder).unwrap();
+        self.start_with(command, Some(folder)).finish()
+    }
+
     /// Starts it and does not wait.
     pub(crate) fn start(&self, config: &Value) -> Running {
         fs::write(self.outside("config.json"), config.to_string()).unwrap();
@@ -180,9 +190,14 @@ impl Rig {
     }
 
     /// Starts `command`, the rest of whose line is given to it here.
-    pub(crate) fn start_command(&self, mut command: Command) -> Running {
+    pub(crate) fn start_command(&self, command: Command) -> Running {
+        self.start_with(command, None)
+    }
+
+    fn start_with(&self, mut command: Command, stray: Option<fs::File>) -> Running {
         let (status, writer) = std::io::pipe().unwrap();
         let (descriptor, kernel) = (writer.as_raw_fd(), self.kernel);
+        let stray_from = stray.as_ref().map_or(descriptor, AsRawFd::as_raw_fd);
         command
             .args(["--status-fd", &STATUS_FD.to_string(), "test"])
             .stdin(Stdio::null())
@@ -191,8 +206,8 @@ impl Rig {
         // SAFETY: dup2 and prctl are async-signal-safe.
         unsafe {
             command.pre_exec(move || {
-                for target in [STATUS_FD, STRAY_FD] {
-                    if libc::dup2(descriptor, target) < 0 {
+                for (from, target) in [(descriptor, STATUS_FD), (stray_from, STRAY_FD)] {
+                    if libc::dup2(from, target) < 0 {
                         return Err(std::io::Error::last_os_error());
                     }
                 }

@@ -159,6 +159,7 @@ impl Rig {
             groups: Vec::new(),
             hostname: self.probe.name().to_owned(),
             cgroup_namespace: kernel_has_cgroup_namespaces(),
+            seccomp: None,
         };
         let config = serde_json::to_value(docker.spec()).map_err(trouble("config.json"))?;
         Ok(Bundle {

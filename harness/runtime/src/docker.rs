@@ -1,0 +1,28 @@
+//! docker's dialect: `runtime run --rootfs DIR [OPTIONS] -- COMMAND`, translated
+//! to the configuration the other door, `run --bundle`, reads. What the runtime
+//! does not do is refused there by its place in config.json, or here by the
+//! option's name.
+//!
+//! Where it differs from docker: the container writes to DIR itself; without
+//! `--network` it has none; names of users are not looked up; the folder a
+//! volume comes from must be there. Its system calls go through the project's
+//! own profile unless `--security-opt seccomp=` says otherwise.
+
+mod options;
+mod profile;
+mod translate;
+mod values;
+
+use std::ffi::OsString;
+
+use crate::failure::Failure;
+use crate::run::{line, run_bundle};
+use crate::status::Line;
+
+/// Runs what `arguments` (those after `run`) say, to its end. The error is of
+/// the command line.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
+    let options = options::parse(arguments)?;
+    let made: Result<_, Failure> = translate::bundle(&options);
+    Ok(line(made.and_then(|bundle| run_bundle(&bundle))))
+}

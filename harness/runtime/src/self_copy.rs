@@ -1,0 +1,134 @@
+//! The runtime's program out of the container's reach. A container's first
+//! process is the runtime until execve: what it starts as `/proc/self/exe`, or
+//! opens as `/proc/1/exe`, is the machine's own runtime, and writable to root
+//! once it has ended (CVE-2019-5736). So the runtime starts itself again from a
+//! sealed copy in memory, or, where there is no memfd_create (before Linux
+//! 3.17), from a read-only bind mount of its file that nobody else sees.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{
+    MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstatvfs,
+    memfd_create, readlink,
+};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use crate::confined::by_handle;
+use crate::descriptor::{errno_of, last_errno};
+use crate::failure::{Failure, Step};
+use crate::fallback::{Fallback, Fallbacks};
+use crate::mount::flags_of;
+
+const OWN: &str = "/proc/self/exe";
+
+const SEALS: SealFlags = SealFlags::WRITE
+    .union(SealFlags::SHRINK)
+    .union(SealFlags::GROW)
+    .union(SealFlags::SEAL);
+
+/// Returns where the program is out of reach already, and starts it again
+/// otherwise, with the same arguments, environment and descriptors.
+pub(crate) fn ensure() -> Result<(), Failure> {
+    let own = File::open(OWN)
+        .map_err(errno_of)
+        .on("open", Path::new(OWN))?;
+    if is_sealed(&own) || is_readonly(&own)? {
+        return Ok(());
+    }
+    match sealed(own) {
+        Ok(copy) => start_again(&copy),
+        Err(Errno::NOSYS) => {
+            bind_readonly()?;
+            // Resolved anew, over the mount.
+            let path = readlink(OWN, Vec::new()).on("read", Path::new(OWN))?;
+            exec(path)
+        }
+        Err(errno) => Err(errno).step(|| "copy the runtime's program into memory".to_owned()),
+    }
+}
+
+/// Records that this is not a sealed copy because there can be none.
+pub(crate) fn note(fallbacks: &Fallbacks) {
+    let sealed = File::open(OWN).is_ok_and(|own| is_sealed(&own));
+    if !sealed && matches!(memfd_create("", MemfdFlags::CLOEXEC), Err(Errno::NOSYS)) {
+        fallbacks.record(Fallback::MemfdCreate);
+    }
+}
+
+fn is_sealed(file: &File) -> bool {
+    fcntl_get_seals(file).is_ok_and(|seals| seals.contains(SEALS))
+}
+
+fn is_readonly(file: &File) -> Result<bool, Failure> {
+    fstatvfs(file)
+        .map(|status| status.f_flag.contains(StatVfsMountFlags::RDONLY))
+        .on("statvfs", Path::new(OWN))
+}
+
+fn sealed(mut own: File) -> Result<OwnedFd, Errno> {
+    let copy = memfd_create("runtime", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut file = File::from(copy);
+    own.seek(SeekFrom::Start(0)).map_err(errno_of)?;
+    std::io::copy(&mut own, &mut file).map_err(errno_of)?;
+    fcntl_add_seals(&file, SEALS)?;
+    Ok(file.into())
+}
+
+fn bind_readonly() -> Result<(), Failure> {
+    // SAFETY: the process has one thread, and this unshares no table of
+    // descriptors.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
+        .step(|| "unshare the mount namespace".to_owned())?;
+    mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
+    .step(|| "set the propagation of /".to_owned())?;
+    let path = readlink(OWN, Vec::new()).on("read", Path::new(OWN))?;
+    let step = "make read-only for the runtime's own use";
+    let shown = path.to_string_lossy().into_owned();
+    mount_bind(&path, &path).on(step, Path::new(&shown))?;
+    let mounted: OwnedFd = File::open(&shown)
+        .map_err(errno_of)
+        .on(step, Path::new(&shown))?
+        .into();
+    let flags = flags_of(&mounted).on(step, Path::new(&shown))?;
+    let flags = flags | MountFlags::BIND | MountFlags::RDONLY;
+    mount_remount(by_handle(&mounted), flags, c"").on(step, Path::new(&shown))
+}
+
+fn start_again(copy: &OwnedFd) -> Result<(), Failure> {
+    let path = format!("/proc/self/fd/{}", copy.as_raw_fd());
+    let path = CString::new(path).map_err(|_nul| Failure::invalid("argv", "a null byte"))?;
+    exec(path)
+}
+
+/// argv from /proc: what a loader that was started by name has been given
+/// comes before our own.
+fn exec(path: CString) -> Result<(), Failure> {
+    let name = Path::new("/proc/self/cmdline");
+    let words = std::fs::read(name).map_err(errno_of).on("read", name)?;
+    let words: Vec<CString> = words
+        .split_inclusive(|byte| *byte == 0)
+        .filter_map(|word| CString::from_vec_with_nul(word.to_vec()).ok())
+        .collect();
+    let arguments: Vec<*const libc::c_char> = words
+        .iter()
+        .map(|word| word.as_ptr())
+        .chain([std::ptr::null()])
+        .collect();
+    // SAFETY: the array ends in a null pointer, its strings outlive the call,
+    // and `environ` is the C library's, which no other thread changes.
+    unsafe { libc::execve(path.as_ptr(), arguments.as_ptr(), environ.cast()) };
+    Err(last_errno()).step(|| "start the runtime's copy of itself".to_owned())
+}
+
+unsafe extern "C" {
+    static environ: *const *const libc::c_char;
+}
