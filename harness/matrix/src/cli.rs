@@ -95,8 +95,14 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "I/N", conflicts_with = "resume")]
     pub(crate) shard: Option<ShardChoice>,
     /// Go on with a run that was cut short: only cells without a result run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "checks", "dry_run", "probes", "only_probes"])]
     pub(crate) resume: Option<PathBuf>,
+    /// Check the runtime itself on each kernel as well: a table of its own
+    #[arg(long)]
+    pub(crate) probes: bool,
+    /// Check the runtime itself, and run no image
+    #[arg(long, conflicts_with_all = ["images", "checks"])]
+    pub(crate) only_probes: bool,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -174,9 +180,9 @@ pub(crate) struct ShowArguments {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
-    /// What to print of it; facts and syscalls as text or Markdown
-    #[arg(short, long, value_enum, default_value_t = Shown::Cells)]
-    pub(crate) table: Shown,
+    /// Which table [default: cells and probes]; facts and syscalls as text or Markdown
+    #[arg(short, long, value_enum)]
+    pub(crate) table: Option<Table>,
     /// Of facts and system calls, also those that are the same on every kernel
     #[arg(short, long)]
     pub(crate) all: bool,
@@ -187,9 +193,11 @@ pub(crate) struct ShowArguments {
 
 /// `--table`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Shown {
-    /// The outcomes
+pub(crate) enum Table {
+    /// Kernels across, images and their checks down
     Cells,
+    /// Kernels across, checks of the runtime itself down
+    Probes,
     /// What each kernel is and can do
     Facts,
     /// Which system calls each kernel has

@@ -83,6 +83,9 @@ pub(crate) enum Failure {
         /// Why.
         why: String,
     },
+    /// A table of facts in a format for cells.
+    #[error("facts and syscalls are printed as text or markdown\nhint: `--format json` has all tables of a run")]
+    TableFormat,
     /// `--shard` cannot be done.
     #[error("{0}")]
     Shard(String),
@@ -156,6 +159,7 @@ impl Failure {
             | Failure::NoSuchRun { .. }
             | Failure::Incomplete { .. }
             | Failure::Shard(_)
+            | Failure::TableFormat
             | Failure::Merge(_)
             | Failure::BisectKernel { .. }
             | Failure::BisectVariants { .. }

@@ -7,42 +7,42 @@ use report::history::History;
 use report::publish::HISTORY;
 use report::comparison::{self, Markup, Subject};
 
-use crate::cli::{Format, Global, ShowArguments, Shown};
+use crate::cli::{Format, Global, ShowArguments, Table};
 use crate::error::{Failure, Status};
-use crate::progress::{print, terminal_text};
+use crate::progress::{print, terminal_options, terminal_text};
 use crate::run::{load_project, runs_folder};
 
 /// `matrix show [RUN]`.
 pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Status, Failure> {
-    let run = Run::load(&find(
+    let mut run = Run::load(&find(
         global,
         arguments.run.as_deref(),
         arguments.output.as_deref(),
     )?)?;
     let subject = match arguments.table {
-        Shown::Cells => None,
-        Shown::Facts => Some(Subject::Facts),
-        Shown::Syscalls => Some(Subject::Syscalls),
+        None | Some(Table::Cells | Table::Probes) => None,
+        Some(Table::Facts) => Some(Subject::Facts),
+        Some(Table::Syscalls) => Some(Subject::Syscalls),
     };
-    match (subject, arguments.format) {
-        (Some(subject), Format::Text) => {
-            print(&comparison::render(
-                &run,
-                subject,
-                Markup::Text,
-                arguments.all,
-            ))?;
-            return Ok(Status::Done);
-        }
-        (Some(subject), Format::Markdown) => {
-            let page = comparison::render(&run, subject, Markup::Markdown, arguments.all);
-            print(&page)?;
-            return Ok(Status::Done);
-        }
-        // The JSON of a run has all tables.
-        (Some(_), Format::Json) | (None, _) => {}
+    if let Some(subject) = subject {
+        let markup = match arguments.format {
+            Format::Text => Markup::Text,
+            Format::Markdown => Markup::Markdown,
+            _ => return Err(Failure::TableFormat),
+        };
+        print(&comparison::render(&run, subject, markup, arguments.all))?;
+        return Ok(Status::Done);
+    }
+    if arguments.table == Some(Table::Cells) {
+        run.probes.clear();
     }
     match arguments.format {
+        Format::Text if arguments.table == Some(Table::Probes) => {
+            print(&report::probe_table::text(&run, terminal_options()))?;
+        }
+        Format::Markdown if arguments.table == Some(Table::Probes) => {
+            print(&report::probe_table::markdown(&run))?;
+        }
         Format::Text => print(&terminal_text(&run))?,
         Format::Markdown => print(&report::markdown::render(&run))?,
         Format::Compact => print(&report::markdown::render_compact(&run))?,

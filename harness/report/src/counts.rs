@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use verdict::{Kind, Verdict};
 
-use crate::{ColumnStatus, Run};
+use crate::{ColumnStatus, ProbeCounts, Run};
 
 /// Every count a summary prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +38,8 @@ pub struct Counts {
     pub images: usize,
     /// Unavailable.
     pub images_unavailable: usize,
+    /// Of the probes.
+    pub probes: ProbeCounts,
 }
 
 impl Counts {
@@ -47,6 +49,7 @@ impl Counts {
             cells: run.cells.len(),
             kernels: run.kernels.len(),
             images: run.images.len(),
+            probes: ProbeCounts::of(run),
             images_unavailable: run
                 .images
                 .iter()
@@ -84,14 +87,17 @@ impl Counts {
         counts
     }
 
-    /// The status `matrix run` exits with: 0 every cell as expected; 1 some
-    /// cell not as expected, a flaky one included: it was not on its first try; 3 all that ran was as expected,
+    /// The status `matrix run` exits with: 0 every cell as expected and no probe
+    /// failed; 1 some probe failed, or some cell not as expected, a flaky one included: it was not on its first try; 3 all that ran was as expected,
     /// but something could not be run that is not optional.
     pub fn exit_code(&self) -> u8 {
         let incomplete = self.not_run > self.not_run_optional
             || self.kernels_unavailable > 0
+            || self.probes.unanswered > self.probes.unanswered_optional
             || self.images_unavailable > 0;
-        if self.unexpected_failures + self.unexpected_passes + self.flaky > 0 {
+        let found =
+            self.unexpected_failures + self.unexpected_passes + self.flaky + self.probes.failed;
+        if found > 0 {
             1
         } else if incomplete {
             3
@@ -143,6 +149,9 @@ impl Counts {
         line.push_str(&format!("; {}", plural(self.images, "image")));
         if self.images_unavailable > 0 {
             line.push_str(&format!(", {} unavailable", self.images_unavailable));
+        }
+        if let Some(probes) = self.probes.summary() {
+            line.push_str(&format!("; {probes}"));
         }
         line
     }

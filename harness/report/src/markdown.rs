@@ -8,6 +8,7 @@ use crate::{
         Findings, flaky_line, foreseen_line, headline, interrupted, last_words, not_run_line, title,
     },
     grid::{self, Grid},
+    probe_table::{self, ProbeTable},
     shown::one_line,
 };
 
@@ -21,11 +22,84 @@ pub fn render(run: &Run) -> String {
         page.push('\n');
         line(&mut page, &format!("**{}**", escape(&why)));
     }
-    table(&mut page, &Grid::of(run));
-    findings(&mut page, run);
+    if !run.cells.is_empty() || run.probes.is_empty() {
+        table(&mut page, &Grid::of(run));
+        findings(&mut page, run);
+    }
+    if !run.probes.is_empty() {
+        probe_part(&mut page, run);
+    }
     page.push('\n');
     line(&mut page, &escape(&Counts::of(run).summary()));
     page
+}
+
+/// The table of probes alone.
+pub(crate) fn probes(
+    run: &Run,
+    title: &str,
+    interrupted: Option<String>,
+    counts: &Counts,
+) -> String {
+    let mut page = String::new();
+    line(&mut page, &escape(title));
+    if let Some(why) = interrupted {
+        page.push('\n');
+        line(&mut page, &format!("**{}**", escape(&why)));
+    }
+    probe_part(&mut page, run);
+    page.push('\n');
+    let summary = counts.probes.summary();
+    line(
+        &mut page,
+        summary.as_deref().unwrap_or("The run has no probes."),
+    );
+    page
+}
+
+fn probe_part(page: &mut String, run: &Run) {
+    let table = ProbeTable::of(run);
+    page.push('\n');
+    let headings = table.columns.iter().map(|id| escape(&one_line(id)));
+    row(
+        page,
+        ["runtime".to_owned()]
+            .into_iter()
+            .chain(headings)
+            .map(Into::into),
+    );
+    row(
+        page,
+        std::iter::repeat_n("---".into(), table.columns.len() + 1),
+    );
+    for (title, cells) in &table.rows {
+        let cells = cells.iter().map(|cell| {
+            let label = probe_table::label(*cell);
+            match probe_table::mark(*cell) {
+                None => label.to_owned(),
+                Some(mark @ ('!' | '?')) => format!("**{mark} {label}**"),
+                Some(mark) => format!("{mark} {label}"),
+            }
+        });
+        let title = escape(&one_line(title));
+        row(page, [title].into_iter().chain(cells).map(Into::into));
+    }
+    let legend = table.legend();
+    if !legend.is_empty() {
+        page.push('\n');
+        line(page, &escape(&legend.join("; ")));
+    }
+    for (title, items) in probe_table::sections(run) {
+        page.push('\n');
+        line(page, &format!("### {title}"));
+        page.push('\n');
+        for (item, evidence) in items {
+            line(page, &format!("- {}", escape(&item)));
+            if !evidence.is_empty() {
+                code(page, &evidence);
+            }
+        }
+    }
 }
 
 fn line(page: &mut String, text: &str) {

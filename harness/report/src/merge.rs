@@ -223,6 +223,7 @@ fn join(runs: &[Run], shard: &Shard, images: Vec<ImageRow>) -> Run {
 
     let mut kernels = Vec::new();
     let mut cells = Vec::new();
+    let mut probes = Vec::new();
     for (id, index) in &shard.kernels {
         let run = runs
             .iter()
@@ -230,6 +231,7 @@ fn join(runs: &[Run], shard: &Shard, images: Vec<ImageRow>) -> Run {
         match run.and_then(|run| Some((run, run.kernel(id)?))) {
             Some((run, kernel)) => {
                 kernels.push(kernel.clone());
+                probes.extend(run.probes.iter().filter(|probe| probe.kernel == *id).cloned());
                 cells.extend(run.cells.iter().filter(|cell| cell.kernel == *id).cloned());
             }
             None => {
@@ -243,8 +245,9 @@ fn join(runs: &[Run], shard: &Shard, images: Vec<ImageRow>) -> Run {
         kernels,
         images,
         cells,
+        probes,
         run: head,
-        ..runs[0].clone()
+        schema: runs[0].schema,
     }
 }
 

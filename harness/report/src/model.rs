@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{FactsRecord, Shard};
+use crate::{FactsRecord, ProbeRecord, Shard};
 
 /// Everything one `matrix run` recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,9 @@ pub struct Run {
     /// Every planned cell, in the plan's order: kernel by kernel, image by
     /// image, check by check.
     pub cells: Vec<Cell>,
+    /// Every planned probe, kernel by kernel; none where none were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeRecord>,
 }
 
 /// The present value of [`Run::schema`].
@@ -84,6 +87,7 @@ impl Run {
             kernels,
             images,
             cells,
+            probes: Vec::new(),
         }
     }
 

@@ -103,8 +103,13 @@ pub(crate) fn print_recorded(folder: &Path) {
     write_stderr(&format!("recorded in {}\n", folder.display()));
 }
 
-/// The table as this terminal can show it.
+/// The tables as this terminal can show them.
 pub(crate) fn terminal_text(run: &Run) -> String {
+    report::text::render(run, terminal_options())
+}
+
+/// What this terminal can show.
+pub(crate) fn terminal_options() -> report::text::Options {
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
     // A pipe has no width: one wide table, for grep and less -S.
@@ -117,7 +122,7 @@ pub(crate) fn terminal_text(run: &Run) -> String {
     };
     let colour = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
     let width = width.filter(|width| *width > 0);
-    report::text::render(run, report::text::Options { width, colour })
+    report::text::Options { width, colour }
 }
 
 /// Prints a result to stdout. A reader that has seen enough (`| head`) is no

@@ -17,6 +17,7 @@ use wire::{Begin, FromGuest, ToGuest};
 use super::kernel_log::KernelLog;
 use super::options::Options;
 use super::phases::milliseconds;
+use super::probes;
 use super::record;
 use super::sink::Sink;
 use crate::cli::AccelerationChoice;
@@ -84,6 +85,8 @@ impl BootError {
 pub(crate) struct Prepared {
     kernel: PathBuf,
     initramfs: PathBuf,
+    /// The modules probes want; none where there are no probes.
+    probe_modules: Option<PathBuf>,
     files: KernelFiles,
     /// Where the package or the file has it.
     configuration: Option<Configuration>,
@@ -93,6 +96,11 @@ impl Prepared {
     /// Where the kernel came from, as it is recorded.
     pub(crate) fn package(&self) -> &BTreeMap<String, String> {
         &self.files.package
+    }
+
+    /// Where the modules that probes want are kept, as one frame of the wire.
+    pub(super) fn probe_modules_file(&self) -> Option<&Path> {
+        self.probe_modules.as_deref()
     }
 }
 
@@ -179,12 +187,46 @@ impl<'a> Bootery<'a> {
             let archive = qemu_runner::initramfs(programs::GUEST, &plan)?;
             Ok(fs_err::write(staging, archive)?)
         })?;
+        let probe_modules = match self.options.probes {
+            true => Some(self.probe_modules(&files)?),
+            false => None,
+        };
         Ok(Prepared {
             kernel: bootable,
             initramfs,
+            probe_modules,
             files,
             configuration,
         })
+    }
+
+    /// Probes' modules are not in the initramfs, where every boot would pay for
+    /// them: they are sent over the channel before the first probe that wants
+    /// them. Which of the names a kernel has differs; what one lacks shows in what
+    /// the runtime then cannot do.
+    fn probe_modules(&self, files: &KernelFiles) -> Result<PathBuf, BootError> {
+        let wanted = probes::wanted_modules();
+        let key = Key::new("probe-modules-1")
+            .with("kernel", &files.digest)
+            .with("modules", wanted.join(" "));
+        let built = self
+            .supply
+            .cache()
+            .build("probe-modules", &key, |staging| {
+                let plan = qemu_runner::select_modules(files.modules.as_deref(), &wanted)?;
+                let modules: Vec<wire::ProbeModule> = plan
+                    .modules
+                    .into_iter()
+                    .map(|module| wire::ProbeModule {
+                        name: module.name,
+                        content: module.content,
+                    })
+                    .collect();
+                let mut frame = Vec::new();
+                wire::write(&mut frame, &modules).map_err(std::io::Error::other)?;
+                Ok::<(), BootError>(fs_err::write(staging, frame)?)
+            })?;
+        Ok(built)
     }
 
     fn qemu(&self) -> Result<&Qemu, BootError> {

@@ -13,6 +13,7 @@ mod kernel_log;
 mod options;
 mod panic;
 mod phases;
+mod probes;
 mod record;
 mod resume;
 mod session;
@@ -47,7 +48,7 @@ use worker::Worker;
 /// `matrix run`.
 pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status, Failure> {
     let project = load_project(global)?;
-    let options = Options::resolve(&arguments);
+    let mut options = Options::resolve(&arguments);
     let directory = std::env::current_dir()?;
     let job = match &arguments.resume {
         Some(run) => {
@@ -56,6 +57,7 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             let Some(run) = recorder.run() else {
                 return Err(RecordError::NotStarted.into());
             };
+            options.probes = !run.probes.is_empty();
             let Resumed { plan, done } = resume::resume(&project, run, &directory)?;
             Job {
                 plan,
@@ -75,8 +77,15 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
                     Some(shard::take(&mut plan, index, of, before.as_ref())?)
                 }
             };
+            if arguments.only_probes {
+                plan.images.clear();
+            }
             if arguments.dry_run {
                 crate::progress::print(&plan::describe_plan(&plan))?;
+                if options.probes {
+                    let probes = wire::Probe::ALL.len();
+                    crate::progress::print(&format!("{probes} probes on each kernel\n"))?;
+                }
                 return Ok(Status::Done);
             }
             let started = Timestamp::now();

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) offline: bool,
     /// The QEMU asked for.
     pub(crate) qemu: Option<PathBuf>,
+    /// Check the runtime itself on each kernel as well.
+    pub(crate) probes: bool,
 }
 
 impl Options {
@@ -35,6 +37,7 @@ impl Options {
             boot_timeout: arguments.boot_timeout,
             offline: arguments.offline,
             qemu: arguments.qemu.clone(),
+            probes: arguments.probes || arguments.only_probes,
         }
     }
 

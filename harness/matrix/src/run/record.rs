@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plan::{Image, Kernel, Plan};
-use report::{CheckRow, ColumnStatus, ImageRow, KernelColumn, Run, RunHead};
+use report::{CheckRow, ColumnStatus, ImageRow, KernelColumn, ProbeRecord, Run, RunHead};
 use supply::ImageDisk;
 
 use super::options::Options;
@@ -30,12 +30,24 @@ pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Times
         shard: None,
     };
     let images = plan.images.iter().map(|image| image_row(image, None));
-    Run::planned(
+    let mut run = Run::planned(
         head,
         plan.kernels.iter().map(column).collect(),
         images.collect(),
         RUNTIME,
-    )
+    );
+    if options.probes {
+        run.probes = plan
+            .kernels
+            .iter()
+            .flat_map(|kernel| {
+                wire::Probe::ALL
+                    .into_iter()
+                    .map(|probe| ProbeRecord::planned(&kernel.id, probe))
+            })
+            .collect();
+    }
+    run
 }
 
 /// RFC 3339 in UTC, to the second.

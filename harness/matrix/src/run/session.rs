@@ -13,10 +13,11 @@ use wire::{CellRequest, CellResult, Command, FromGuest, Limits, ToGuest};
 use super::boot::{BootError, Booted, Bootery, Prepared};
 use super::options::OUTPUT_LIMIT;
 use super::phases::{Phase, Phases, milliseconds};
+use super::probes::ProbeTask;
 
 /// What the guest gets beyond a cell's limit to end it and answer, before its
 /// silence counts as a lockup; on a guest as fast as the host.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a machine may take to power off before it is killed.
 const POWER_OFF: Duration = Duration::from_secs(5);
@@ -71,6 +72,8 @@ pub(crate) struct Session<'a> {
     pub(crate) mode: Mode,
     /// Boots of this kernel so far in this run.
     pub(crate) boots: u32,
+    /// Probes still to be carried out, after the cells.
+    pub(crate) probes: VecDeque<ProbeTask>,
     next_id: u64,
 }
 
@@ -90,6 +93,7 @@ impl<'a> Session<'a> {
             disks,
             mode: Mode::Shared,
             boots: bootery.boots_so_far(kernel),
+            probes: VecDeque::new(),
             next_id: 0,
         }
     }
@@ -99,7 +103,7 @@ impl<'a> Session<'a> {
     pub(crate) fn run<'p>(&mut self, tasks: Vec<Task<'p>>) -> Vec<Task<'p>> {
         let mut queue = VecDeque::from(tasks);
         let mut doubtful = Vec::new();
-        while !queue.is_empty() {
+        while !queue.is_empty() || !self.probes.is_empty() {
             match self.boot() {
                 Ok(booted) => self.drain(booted, &mut queue, &mut doubtful),
                 Err(error) => {
@@ -153,7 +157,7 @@ impl<'a> Session<'a> {
         queue: &mut VecDeque<Task<'p>>,
         doubtful: &mut Vec<Task<'p>>,
     ) {
-        let _phase = self.phases.enter(Phase::Cells);
+        let phase = self.phases.enter(Phase::Cells);
         while let Some(mut task) = queue.pop_front() {
             self.bootery.sink.tell(Event::CellStarted {
                 cell: self.cell(&task),
@@ -189,6 +193,10 @@ impl<'a> Session<'a> {
                     return;
                 }
             }
+        }
+        drop(phase);
+        if !self.drain_probes(&mut booted) {
+            return;
         }
         // All results are in: how the machine ends changes none of them.
         if let Err(end) = booted.vm.power_off(POWER_OFF) {
@@ -248,8 +256,7 @@ impl<'a> Session<'a> {
         task: &Task<'_>,
         limit: u64,
     ) -> Result<CellResult, VmEnd> {
-        self.next_id += 1;
-        let id = self.next_id;
+        let id = self.take_id();
         booted.vm.send(&ToGuest::Run(Box::new(CellRequest {
             id,
             disk: task.disk.clone(),
@@ -282,6 +289,12 @@ impl<'a> Session<'a> {
                 message: format!("an answer out of turn: {other:?}"),
             }),
         }
+    }
+
+    /// A number that no earlier request of this session had.
+    pub(super) fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     fn judge(
@@ -361,7 +374,7 @@ impl<'a> Session<'a> {
         });
     }
 
-    fn vm_gone(&self, boot: u32, reason: String) {
+    pub(super) fn vm_gone(&self, boot: u32, reason: String) {
         self.bootery.sink.tell(Event::VmGone {
             kernel: self.kernel.id.clone(),
             boot,

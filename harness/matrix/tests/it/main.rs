@@ -10,6 +10,7 @@ mod death;
 mod files;
 mod loopback;
 mod mirror;
+mod probes;
 mod project;
 mod reach;
 mod torture;
