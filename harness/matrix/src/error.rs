@@ -84,7 +84,9 @@ pub(crate) enum Failure {
         why: String,
     },
     /// A table of facts in a format for cells.
-    #[error("facts and syscalls are printed as text or markdown\nhint: `--format json` has all tables of a run")]
+    #[error(
+        "facts and syscalls are printed as text or markdown\nhint: `--format json` has all tables of a run"
+    )]
     TableFormat,
     /// `--shard` cannot be done.
     #[error("{0}")]

@@ -18,7 +18,9 @@ pub(crate) fn tell(run: &Run, json: bool) {
             .open(std::path::Path::new(&path))
             .and_then(|mut file| file.write_all(page.as_bytes()));
         if let Err(error) = written {
-            write_stderr(&format!("the step's summary could not be written: {error}\n"));
+            write_stderr(&format!(
+                "the step's summary could not be written: {error}\n"
+            ));
         }
     }
     // stdout belongs to the events then.

@@ -15,9 +15,18 @@ use crate::show::find;
 
 /// `matrix publish [RUN]`.
 pub(crate) fn command(global: &Global, arguments: &PublishArguments) -> Result<Status, Failure> {
-    let record = find(global, arguments.run.as_deref(), arguments.output.as_deref())?;
+    let record = find(
+        global,
+        arguments.run.as_deref(),
+        arguments.output.as_deref(),
+    )?;
     let run = Run::load(&record)?;
-    if let Some(why) = run.run.interrupted.as_deref().filter(|_| !arguments.incomplete) {
+    if let Some(why) = run
+        .run
+        .interrupted
+        .as_deref()
+        .filter(|_| !arguments.incomplete)
+    {
         return Err(Failure::Incomplete {
             run: run.run.id.clone(),
             why: why.to_owned(),

@@ -68,14 +68,18 @@ impl ShardChoice {
             None => Ok(None),
             Some(text) => match text.parse::<u32>() {
                 Ok(number) => Ok(Some(number)),
-                Err(_) => Err(Failure::Shard(format!("{name} is `{text}`, which is no number"))),
+                Err(_) => Err(Failure::Shard(format!(
+                    "{name} is `{text}`, which is no number"
+                ))),
             },
         };
         // Slurm counts from whatever the array begins with, Kubernetes from 0.
         let (index, of) = if let Some(task) = number("SLURM_ARRAY_TASK_ID")? {
             let first = number("SLURM_ARRAY_TASK_MIN")?.unwrap_or(0);
             let index = task.checked_sub(first).ok_or_else(|| {
-                Failure::Shard(format!("the task {task} is before the array's first, {first}"))
+                Failure::Shard(format!(
+                    "the task {task} is before the array's first, {first}"
+                ))
             })?;
             (index, of.or(number("SLURM_ARRAY_TASK_COUNT")?))
         } else if let Some(index) = number("JOB_COMPLETION_INDEX")? {
@@ -112,7 +116,10 @@ pub(crate) fn recorded_before(root: &Path) -> Option<Run> {
         .and_then(|text| serde_json::from_slice::<Run>(&text).ok());
     published.or_else(|| {
         let folders = runs(&runs_folder(root, None)).ok()?;
-        folders.iter().rev().find_map(|folder| Run::load(folder).ok())
+        folders
+            .iter()
+            .rev()
+            .find_map(|folder| Run::load(folder).ok())
     })
 }
 

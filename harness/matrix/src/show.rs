@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use report::Run;
+use report::comparison::{self, Markup, Subject};
 use report::history::History;
 use report::publish::HISTORY;
-use report::comparison::{self, Markup, Subject};
 
 use crate::cli::{Format, Global, ShowArguments, Table};
 use crate::error::{Failure, Status};

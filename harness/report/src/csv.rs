@@ -29,7 +29,9 @@ pub fn render(run: &Run) -> String {
             cell.expected.as_deref().map(Cow::from),
             Some(Cow::from(cell.verdict.name())),
             cell.cause.as_ref().map(|cause| Cow::from(&cause.name)),
-            cell.outcome.detail().map(|detail| Cow::from(detail.to_string())),
+            cell.outcome
+                .detail()
+                .map(|detail| Cow::from(detail.to_string())),
             Some(Cow::from(cell.attempts.len().to_string())),
             number(cell.duration_ms).map(Cow::from),
         ];

@@ -47,7 +47,12 @@ pub fn annotations(run: &Run) -> String {
         }
         if more {
             let rest = found.len() - shown;
-            push(&mut text, command, "matrix", &format!("and {rest} more, see the summary"));
+            push(
+                &mut text,
+                command,
+                "matrix",
+                &format!("and {rest} more, see the summary"),
+            );
         }
     }
     text

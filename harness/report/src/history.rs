@@ -117,10 +117,11 @@ impl Line {
                     let letter = match letters.get(&outcome) {
                         Some(letter) => *letter,
                         None => {
-                            let letter = free.next().ok_or_else(|| HistoryError::TooManyOutcomes {
-                                run: run.run.id.clone(),
-                                most: ALPHABET.chars().count(),
-                            })?;
+                            let letter =
+                                free.next().ok_or_else(|| HistoryError::TooManyOutcomes {
+                                    run: run.run.id.clone(),
+                                    most: ALPHABET.chars().count(),
+                                })?;
                             letters.insert(outcome, letter);
                             letter
                         }
@@ -132,7 +133,11 @@ impl Line {
             images.push(PastImage {
                 id: image.id.clone(),
                 digest: image.digest.as_deref().map(short),
-                checks: image.checks.iter().map(|check| check.name.clone()).collect(),
+                checks: image
+                    .checks
+                    .iter()
+                    .map(|check| check.name.clone())
+                    .collect(),
                 cells: rows,
             });
         }
@@ -165,14 +170,17 @@ impl Line {
                 .iter()
                 .zip(&image.cells)
                 .flat_map(move |(check, row)| {
-                    self.kernels.iter().zip(row.chars()).map(move |(kernel, letter)| {
-                        let id = CellId {
-                            kernel: kernel.id.clone(),
-                            image: image.id.clone(),
-                            check: check.clone(),
-                        };
-                        (id, self.legend.get(&letter))
-                    })
+                    self.kernels
+                        .iter()
+                        .zip(row.chars())
+                        .map(move |(kernel, letter)| {
+                            let id = CellId {
+                                kernel: kernel.id.clone(),
+                                image: image.id.clone(),
+                                check: check.clone(),
+                            };
+                            (id, self.legend.get(&letter))
+                        })
                 })
         })
     }
@@ -217,5 +225,11 @@ impl Line {
 
 /// Twelve digits tell two builds of an image apart.
 fn short(digest: &str) -> String {
-    digest.rsplit(':').next().unwrap_or(digest).chars().take(12).collect()
+    digest
+        .rsplit(':')
+        .next()
+        .unwrap_or(digest)
+        .chars()
+        .take(12)
+        .collect()
 }

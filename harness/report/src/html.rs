@@ -136,8 +136,18 @@ fn address(parts: &[&str]) -> String {
         }
         for byte in part.bytes() {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b':' | b'+' | b'='
-                | b'@' | b',' | b'~' => address.push(char::from(byte)),
+                b'a'..=b'z'
+                | b'A'..=b'Z'
+                | b'0'..=b'9'
+                | b'.'
+                | b'_'
+                | b'-'
+                | b':'
+                | b'+'
+                | b'='
+                | b'@'
+                | b','
+                | b'~' => address.push(char::from(byte)),
                 other => address.push_str(&format!("%{other:02X}")),
             }
         }

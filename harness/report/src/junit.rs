@@ -80,7 +80,9 @@ fn fill(case: &mut TestCase, cell: &Cell) {
 fn status(cell: Option<&Cell>, optional: bool) -> TestCaseStatus {
     let Some(cell) = cell else {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_type(LACKING).set_message("the record has no such cell");
+        status
+            .set_type(LACKING)
+            .set_message("the record has no such cell");
         return status;
     };
     match cell.verdict {
@@ -94,7 +96,10 @@ fn status(cell: Option<&Cell>, optional: bool) -> TestCaseStatus {
             status
         }
         Verdict::NotRun => {
-            let reason = cell.outcome.detail().unwrap_or_else(|| cell.outcome.label());
+            let reason = cell
+                .outcome
+                .detail()
+                .unwrap_or_else(|| cell.outcome.label());
             let mut status = if optional {
                 TestCaseStatus::skipped()
             } else {

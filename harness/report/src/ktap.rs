@@ -79,7 +79,10 @@ impl Block {
         let indent = "  ".repeat(self.depth);
         let name = described(name);
         let (good, directive) = match cell {
-            None => (false, format!(" # ERROR {LACKING}: the record has no such cell")),
+            None => (
+                false,
+                format!(" # ERROR {LACKING}: the record has no such cell"),
+            ),
             Some(cell) => directive(cell, skip),
         };
         self.failed |= !good;
@@ -110,7 +113,10 @@ fn directive(cell: &Cell, skip: bool) -> (bool, String) {
         (Verdict::Expected, _) => {
             let because = cell.because.as_deref().unwrap_or_default();
             let colon = if because.is_empty() { "" } else { ": " };
-            (true, format!(" # XFAIL {label}{colon}{}", described(because)))
+            (
+                true,
+                format!(" # XFAIL {label}{colon}{}", described(because)),
+            )
         }
         (Verdict::Flaky, _) => (
             true,

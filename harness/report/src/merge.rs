@@ -19,7 +19,9 @@ pub enum MergeError {
         run: String,
     },
     /// Two runs are of different plans.
-    #[error("{a} and {b} are shards of different plans\nhint: run both with the same project, arguments and number of shards")]
+    #[error(
+        "{a} and {b} are shards of different plans\nhint: run both with the same project, arguments and number of shards"
+    )]
     Plan {
         /// A run's id.
         a: String,
@@ -39,7 +41,9 @@ pub enum MergeError {
         of: u32,
     },
     /// Shards are lacking.
-    #[error("shard {missing} of {of} is missing\nhint: --partial joins the others, and the cells of this one stay not run")]
+    #[error(
+        "shard {missing} of {of} is missing\nhint: --partial joins the others, and the cells of this one stay not run"
+    )]
     Missing {
         /// `2, 4`.
         missing: String,
@@ -47,7 +51,9 @@ pub enum MergeError {
         of: u32,
     },
     /// Two machines built different images under one name.
-    #[error("the image {image} of {a} is {first}, of {b} {second}\nhint: `matrix update` writes matrix.lock, `--locked` takes what it names")]
+    #[error(
+        "the image {image} of {a} is {first}, of {b} {second}\nhint: `matrix update` writes matrix.lock, `--locked` takes what it names"
+    )]
     Digest {
         /// Its name.
         image: String,
@@ -110,7 +116,9 @@ pub fn merge(mut runs: Vec<Run>, partial: bool) -> Result<Run, MergeError> {
         }
     }
     let there: BTreeSet<u32> = shards.iter().map(|shard| shard.index).collect();
-    let missing: Vec<u32> = (1..=shard.of).filter(|index| !there.contains(index)).collect();
+    let missing: Vec<u32> = (1..=shard.of)
+        .filter(|index| !there.contains(index))
+        .collect();
     if !missing.is_empty() && !partial {
         let words: Vec<String> = missing.iter().map(u32::to_string).collect();
         return Err(MergeError::Missing {
@@ -144,7 +152,12 @@ fn same_settings(first: &Run, other: &Run) -> Result<(), MergeError> {
     if first.run.matrix != other.run.matrix {
         return Err(differ("matrix", &first.run.matrix, &other.run.matrix));
     }
-    let names: BTreeSet<&String> = first.run.settings.keys().chain(other.run.settings.keys()).collect();
+    let names: BTreeSet<&String> = first
+        .run
+        .settings
+        .keys()
+        .chain(other.run.settings.keys())
+        .collect();
     for name in names {
         if FREE.contains(&name.as_str()) {
             continue;
@@ -164,7 +177,8 @@ fn images(runs: &[Run]) -> Result<Vec<ImageRow>, MergeError> {
     let mut images: Vec<(ImageRow, &str)> = Vec::new();
     for run in runs {
         for image in &run.images {
-            let Some((known, of)) = images.iter_mut().find(|(known, _)| known.id == image.id) else {
+            let Some((known, of)) = images.iter_mut().find(|(known, _)| known.id == image.id)
+            else {
                 images.push((image.clone(), &run.run.id));
                 continue;
             };
@@ -187,7 +201,9 @@ fn images(runs: &[Run]) -> Result<Vec<ImageRow>, MergeError> {
 }
 
 fn join(runs: &[Run], shard: &Shard, images: Vec<ImageRow>) -> Run {
-    let earliest = runs.iter().min_by_key(|run| (&run.run.started, &run.run.id));
+    let earliest = runs
+        .iter()
+        .min_by_key(|run| (&run.run.started, &run.run.id));
     let mut head = earliest.unwrap_or(&runs[0]).run.clone();
     head.shard = None;
     head.id = format!("{}-merged", head.id);
@@ -214,10 +230,18 @@ fn join(runs: &[Run], shard: &Shard, images: Vec<ImageRow>) -> Run {
     head.qemu = every(&|run| run.run.qemu.clone());
     head.acceleration = every(&|run| run.run.acceleration.clone());
     head.acceleration_reason = every(&|run| run.run.acceleration_reason.clone());
-    let names: BTreeSet<String> = runs.iter().flat_map(|run| run.run.host.keys().cloned()).collect();
+    let names: BTreeSet<String> = runs
+        .iter()
+        .flat_map(|run| run.run.host.keys().cloned())
+        .collect();
     head.host = names
         .into_iter()
-        .filter_map(|name| Some((name.clone(), every(&|run| run.run.host.get(&name).cloned())?)))
+        .filter_map(|name| {
+            Some((
+                name.clone(),
+                every(&|run| run.run.host.get(&name).cloned())?,
+            ))
+        })
         .collect();
     head.timings = timings(runs);
 
@@ -225,13 +249,21 @@ fn join(runs: &[Run], shard: &Shard, images: Vec<ImageRow>) -> Run {
     let mut cells = Vec::new();
     let mut probes = Vec::new();
     for (id, index) in &shard.kernels {
-        let run = runs
-            .iter()
-            .find(|run| run.run.shard.as_ref().is_some_and(|shard| shard.index == *index));
+        let run = runs.iter().find(|run| {
+            run.run
+                .shard
+                .as_ref()
+                .is_some_and(|shard| shard.index == *index)
+        });
         match run.and_then(|run| Some((run, run.kernel(id)?))) {
             Some((run, kernel)) => {
                 kernels.push(kernel.clone());
-                probes.extend(run.probes.iter().filter(|probe| probe.kernel == *id).cloned());
+                probes.extend(
+                    run.probes
+                        .iter()
+                        .filter(|probe| probe.kernel == *id)
+                        .cloned(),
+                );
                 cells.extend(run.cells.iter().filter(|cell| cell.kernel == *id).cloned());
             }
             None => {

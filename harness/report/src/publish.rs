@@ -3,7 +3,7 @@
 //! The same run and history give the same bytes: nothing here asks for the time,
 //! the machine or an order that is not in the record.
 
-use crate::{HistoryError, Run, history::History, html, history::Line, markdown, svg};
+use crate::{HistoryError, Run, history::History, history::Line, html, markdown, svg};
 
 /// Where the history is, below the published folder.
 pub const HISTORY: &str = "history";

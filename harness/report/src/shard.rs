@@ -51,10 +51,9 @@ pub fn durations(run: &Run) -> BTreeMap<&str, u64> {
         }
     }
     for cell in &run.cells {
-        if let (Some(duration), Some(spent)) = (
-            durations.get_mut(cell.kernel.as_str()),
-            cell.duration_ms,
-        ) {
+        if let (Some(duration), Some(spent)) =
+            (durations.get_mut(cell.kernel.as_str()), cell.duration_ms)
+        {
             *duration = duration.saturating_add(spent);
         }
     }

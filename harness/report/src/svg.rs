@@ -27,9 +27,15 @@ pub fn badge(run: &Run) -> String {
     let counts = Counts::of(run);
     let unexpected = counts.unexpected_failures + counts.unexpected_passes;
     let (message, colour) = if unexpected > 0 {
-        (format!("{unexpected} of {} unexpected", counts.cells), "#b62324")
+        (
+            format!("{unexpected} of {} unexpected", counts.cells),
+            "#b62324",
+        )
     } else if counts.flaky > 0 {
-        (format!("{} of {} flaky", counts.flaky, counts.cells), "#7d5a00")
+        (
+            format!("{} of {} flaky", counts.flaky, counts.cells),
+            "#7d5a00",
+        )
     } else if counts.not_run > 0 || counts.cells == 0 || run.run.interrupted.is_some() {
         (
             format!("{} of {} not run", counts.not_run, counts.cells),

@@ -31,7 +31,9 @@ pub enum HistoryError {
         started: String,
     },
     /// A run has more different outcomes than a line can tell apart.
-    #[error("the run {run} has more than {most} different outcomes, which a line cannot tell apart")]
+    #[error(
+        "the run {run} has more than {most} different outcomes, which a line cannot tell apart"
+    )]
     TooManyOutcomes {
         /// Its id.
         run: String,
@@ -60,7 +62,10 @@ impl History {
         }
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == "jsonl") {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "jsonl")
+            {
                 history.lines.extend(read(&path)?);
             }
         }
@@ -134,7 +139,8 @@ fn read(path: &Path) -> Result<Vec<Line>, HistoryError> {
                 line: index + 1,
                 problem,
             };
-            let line: Line = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+            let line: Line =
+                serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
             line.check().map_err(wrong)?;
             Ok(line)
         })

@@ -59,7 +59,8 @@ pub(super) fn json(run: &Run, grid: &Grid<'_>, past: &[Line]) -> String {
         past,
     };
     // No type in it can fail to become JSON: its maps have strings for keys.
-    let text = serde_json::to_string(&data).unwrap_or_else(|error| json!({ "error": error.to_string() }).to_string());
+    let text = serde_json::to_string(&data)
+        .unwrap_or_else(|error| json!({ "error": error.to_string() }).to_string());
     // `</script>` and `<!--` would end or twist the element.
     text.replace('<', "\\u003c")
 }

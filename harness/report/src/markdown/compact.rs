@@ -42,7 +42,9 @@ fn summary(group: &Group<'_>, column: usize) -> String {
     let mut counts: BTreeMap<(u8, String), usize> = BTreeMap::new();
     for check in &group.rows {
         let cell = check.cells.get(column).copied().flatten();
-        *counts.entry((grid::urgency(cell), cell_words(cell))).or_default() += 1;
+        *counts
+            .entry((grid::urgency(cell), cell_words(cell)))
+            .or_default() += 1;
     }
     counts
         .into_iter()

@@ -180,7 +180,10 @@ fn a_cell_that_never_ran_looks_like_no_pass_in_any_format() {
     let page = report::html::render(&run, &[]).unwrap();
     let table = &page[page.find("<section").unwrap()..page.find("<dialog").unwrap()];
     assert!(!table.contains("<td>pass"), "{table}");
-    assert_eq!(table.matches("class=\"n not-run\"").count(), run.cells.len());
+    assert_eq!(
+        table.matches("class=\"n not-run\"").count(),
+        run.cells.len()
+    );
 }
 
 #[test]
