@@ -13,4 +13,5 @@ mod mirror;
 mod probes;
 mod project;
 mod reach;
+mod shards;
 mod torture;

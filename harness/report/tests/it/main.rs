@@ -4,6 +4,7 @@ mod comparison;
 mod fold;
 mod golden;
 mod history;
+mod merge;
 mod probes;
 mod recorded;
 mod recorder;
