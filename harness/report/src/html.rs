@@ -12,6 +12,7 @@
 
 mod data;
 mod overview;
+mod probes;
 mod table;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -51,10 +52,11 @@ pub fn render(run: &Run, past: &[Line]) -> Result<String, crate::HistoryError> {
                 style #columns {}
             }
             body {
-                (head(run, &grid))
+                (head(run))
                 main #matrix {
                     (overview::overview(run, &grid, past.last(), changed.as_deref()))
                     (table::sections(&grid, changed.as_deref().unwrap_or_default()))
+                    (probes::section(run))
                     p #nothing hidden { "No cell is what the filter asks for." }
                 }
                 dialog #details aria-labelledby="details-title" {
@@ -74,7 +76,7 @@ pub fn render(run: &Run, past: &[Line]) -> Result<String, crate::HistoryError> {
     Ok(text)
 }
 
-fn head(run: &Run, grid: &Grid<'_>) -> Markup {
+fn head(run: &Run) -> Markup {
     html! {
         header {
             h1 { "Does this userland run on that kernel?" }
@@ -106,15 +108,14 @@ fn head(run: &Run, grid: &Grid<'_>) -> Markup {
                 output #shown aria-live="polite" {}
             }
             noscript { p.warning { "Details and filters need JavaScript; results.json has all that is here." } }
-            (legend(grid))
+            (legend())
         }
     }
 }
 
 /// What the marks and shapes mean; always whole, so that a reader of one page
 /// knows the next.
-fn legend(grid: &Grid<'_>) -> Markup {
-    let _ = grid;
+fn legend() -> Markup {
     html! {
         ul.legend aria-label="Legend" {
             li { span.key { "pass" } " a pass, as expected" }

@@ -13,7 +13,7 @@ use quick_junit::{
 use verdict::{Cause, Verdict};
 
 use crate::{
-    Attempt, Cell, Run,
+    Attempt, Cell, ProbeOutcome, ProbeRecord, Run,
     findings::{headline, last_words},
     grid::{Grid, LACKING},
     shown::one_line,
@@ -51,6 +51,23 @@ pub fn render(run: &Run) -> Result<String, JunitError> {
                 }
                 suite.add_test_case(case);
             }
+            report.add_test_suite(suite);
+        }
+        let kernel = &heading.kernel.id;
+        let probes = run.probes.iter().filter(|probe| probe.kernel == *kernel);
+        let mut suite = TestSuite::new(one_line(&format!("{kernel} × runtime")));
+        for record in probes {
+            let mut case = TestCase::new(
+                one_line(&record.title),
+                probe_status(record, heading.kernel.optional),
+            );
+            case.set_classname(suite.name.clone());
+            if let Some(milliseconds) = record.duration_ms {
+                case.set_time(Duration::from_millis(milliseconds));
+            }
+            suite.add_test_case(case);
+        }
+        if !suite.test_cases.is_empty() {
             report.add_test_suite(suite);
         }
     }
@@ -120,6 +137,24 @@ fn status(cell: Option<&Cell>, optional: bool) -> TestCaseStatus {
             status
         }
     }
+}
+
+/// A kernel that cannot do it is no failure of anybody, and no success.
+fn probe_status(record: &ProbeRecord, optional: bool) -> TestCaseStatus {
+    let mut status = match &record.outcome {
+        ProbeOutcome::Passed => return TestCaseStatus::success(),
+        ProbeOutcome::Failed { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        ProbeOutcome::Unsupported { .. } => TestCaseStatus::skipped(),
+        ProbeOutcome::NotRun { .. } if optional => TestCaseStatus::skipped(),
+        ProbeOutcome::NotRun { .. } | ProbeOutcome::Trouble { .. } => {
+            TestCaseStatus::non_success(NonSuccessKind::Error)
+        }
+    };
+    status
+        .set_type(record.outcome.label())
+        .set_message(one_line(record.outcome.detail().unwrap_or_default()))
+        .set_description(record.observed.join("\n"));
+    status
 }
 
 fn rerun(attempt: &Attempt) -> TestRerun {

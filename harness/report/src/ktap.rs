@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use verdict::{Outcome, Verdict};
 
 use crate::{
-    Cell, Run,
+    Cell, ProbeOutcome, ProbeRecord, Run,
     findings::last_words,
     grid::{Grid, LACKING},
     shown::one_line,
@@ -22,7 +22,12 @@ pub fn render(run: &Run) -> String {
     let mut text = format!("KTAP version 1\n1..{}\n", grid.columns.len());
     for (column, heading) in grid.columns.iter().enumerate() {
         let skip = heading.kernel.optional;
-        let mut kernel = Block::new(1, grid.groups.len());
+        let probes: Vec<&ProbeRecord> = run
+            .probes
+            .iter()
+            .filter(|record| record.kernel == heading.kernel.id)
+            .collect();
+        let mut kernel = Block::new(1, grid.groups.len() + usize::from(!probes.is_empty()));
         for (number, group) in grid.groups.iter().enumerate() {
             let mut image = Block::new(2, group.rows.len());
             for (number, row) in group.rows.iter().enumerate() {
@@ -30,6 +35,13 @@ pub fn render(run: &Run) -> String {
                 image.case(number + 1, row.check, cell, skip);
             }
             kernel.nest(number + 1, &group.image.id, image);
+        }
+        if !probes.is_empty() {
+            let mut runtime = Block::new(2, probes.len());
+            for (number, record) in probes.into_iter().enumerate() {
+                runtime.probe(number + 1, record, skip);
+            }
+            kernel.nest(grid.groups.len() + 1, "runtime", runtime);
         }
         Block::finish(&mut text, 0, column + 1, &heading.kernel.id, kernel);
     }
@@ -73,6 +85,25 @@ impl Block {
         };
         text.push_str(&inner.text);
         let _ = writeln!(text, "{indent}{word} {number} {}{skipped}", described(name));
+    }
+
+    fn probe(&mut self, number: usize, record: &ProbeRecord, skip: bool) {
+        let indent = "  ".repeat(self.depth);
+        let why = described(record.outcome.detail().unwrap_or_default());
+        let (good, directive) = match &record.outcome {
+            ProbeOutcome::Passed => (true, String::new()),
+            ProbeOutcome::Failed { .. } => (false, format!(" # {why}")),
+            ProbeOutcome::Unsupported { .. } => (true, format!(" # SKIP {why}")),
+            ProbeOutcome::NotRun { .. } if skip => (true, format!(" # SKIP {why}")),
+            ProbeOutcome::NotRun { .. } | ProbeOutcome::Trouble { .. } => {
+                (false, format!(" # ERROR {why}"))
+            }
+        };
+        self.failed |= !good;
+        self.ran |= record.outcome.is_result();
+        let word = if good { "ok" } else { "not ok" };
+        let name = described(&record.title);
+        let _ = writeln!(self.text, "{indent}{word} {number} {name}{directive}");
     }
 
     fn case(&mut self, number: usize, name: &str, cell: Option<&Cell>, skip: bool) {

@@ -229,7 +229,7 @@ function open(td) {
   follow();
 }
 byId("matrix").addEventListener("click", (event) => {
-  const td = event.target.closest("tbody td");
+  const td = event.target.closest("[data-image] tbody td");
   if (td) {
     activate(td, true);
     open(td);
@@ -237,7 +237,7 @@ byId("matrix").addEventListener("click", (event) => {
 });
 const visible = (it) => it && it.offsetParent !== null;
 byId("matrix").addEventListener("keydown", (event) => {
-  const td = event.target.closest("tbody td");
+  const td = event.target.closest("[data-image] tbody td");
   if (!td) return;
   if (event.key === "Enter" || event.key === " ") {
     event.preventDefault();

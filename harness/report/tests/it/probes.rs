@@ -216,3 +216,40 @@ fn probes_are_written_and_read_back() {
             .is_empty()
     );
 }
+
+#[test]
+fn every_published_format_has_the_probes_and_none_takes_one_for_a_pass() {
+    let run = after(&[
+        finished(OLD, Probe::Volume, ProbeOutcome::Passed),
+        finished(OLD, Probe::UdpPort, failed()),
+        finished(OLD, Probe::PidsLimit, unsupported()),
+        finished(NEW, Probe::Volume, trouble()),
+    ]);
+    let page = report::html::render(&run, &[]).unwrap();
+    let section = &page[page.find("<section class=\"probes\"").unwrap()..];
+    let section = &section[..section.find("</table>").unwrap()];
+    // The third kernel has no probes at all: lacking.
+    assert_eq!(section.matches("<td>pass").count(), 1, "{section}");
+    assert_eq!(section.matches("class=\"u\"").count(), 1);
+    assert_eq!(section.matches("? lacking").count(), 3);
+    let junit = report::junit::render(&run).unwrap();
+    let suite = |kernel: &str| {
+        let start = junit.find(&format!("name=\"{kernel} × runtime\"")).unwrap();
+        junit[start..]
+            .split("</testsuite>")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert!(
+        suite(OLD).contains("tests=\"3\" skipped=\"1\" errors=\"0\" failures=\"1\""),
+        "{junit}"
+    );
+    assert!(
+        suite(NEW).contains("tests=\"3\" skipped=\"0\" errors=\"3\" failures=\"0\""),
+        "{junit}"
+    );
+    let ktap = report::ktap::render(&run);
+    assert_eq!(ktap.matches("    not ok 2 ").count(), 2, "{ktap}");
+    assert!(ktap.contains("# SKIP"), "{ktap}");
+}
