@@ -9,7 +9,9 @@
 pub mod comparison;
 mod counts;
 pub mod csv;
+pub mod diff;
 mod event;
+pub mod explain;
 mod facts;
 mod findings;
 mod fold;
