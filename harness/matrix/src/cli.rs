@@ -44,6 +44,10 @@ pub(crate) enum Command {
     Publish(PublishArguments),
     /// Say how a run is shared by several machines
     Plan(PlanArguments),
+    /// Compare two runs: cells that changed, and facts that differ
+    Diff(DiffArguments),
+    /// One page about a cell, or about an image on a kernel, to act on
+    Explain(ExplainArguments),
     /// Join the shards of a run
     Merge(MergeArguments),
     /// Find the two neighbouring kernels between which a check changes
@@ -82,6 +86,12 @@ pub(crate) struct RunArguments {
     /// How long a kernel may take to come up [default: 30s under kvm, 180s under tcg]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) boot_timeout: Option<Duration>,
+    /// Run what was not as expected again in a new machine, up to N times; every attempt is kept
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retries: u32,
+    /// Compare with an earlier run: what got worse makes the status 1
+    #[arg(long, value_name = "RUN")]
+    pub(crate) baseline: Option<PathBuf>,
     /// Use what is cached and touch no network
     #[arg(long)]
     pub(crate) offline: bool,
@@ -256,6 +266,48 @@ pub(crate) enum PlanFormat {
     Text,
     /// For `strategy.matrix` of GitHub Actions
     Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// The earlier run's name or folder
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The later run's [default: the newest]
+    #[arg(value_name = "NEW")]
+    pub(crate) new: Option<PathBuf>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = DiffFormat::Text)]
+    pub(crate) format: DiffFormat,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    Text,
+    Markdown,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The kernel's name, as the table has it
+    #[arg(value_name = "KERNEL")]
+    pub(crate) kernel: String,
+    /// The image's
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The check's [default: every one that is no pass]
+    #[arg(value_name = "CHECK")]
+    pub(crate) check: Option<String>,
+    /// Of which run [default: the newest]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

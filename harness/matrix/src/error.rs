@@ -88,6 +88,16 @@ pub(crate) enum Failure {
         "facts and syscalls are printed as text or markdown\nhint: `--format json` has all tables of a run"
     )]
     TableFormat,
+    /// A run has no such cell.
+    #[error("the run {run} has no cell {wanted}\nhint: {hint}")]
+    NoSuchCell {
+        /// The run's id.
+        run: String,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        hint: String,
+    },
     /// `--shard` cannot be done.
     #[error("{0}")]
     Shard(String),
@@ -162,6 +172,7 @@ impl Failure {
             | Failure::Incomplete { .. }
             | Failure::Shard(_)
             | Failure::TableFormat
+            | Failure::NoSuchCell { .. }
             | Failure::Merge(_)
             | Failure::BisectKernel { .. }
             | Failure::BisectVariants { .. }

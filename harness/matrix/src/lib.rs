@@ -8,8 +8,10 @@
 
 mod bisect;
 mod cli;
+mod diff;
 mod doctor;
 mod error;
+mod explain;
 mod github;
 mod list;
 mod merge;
@@ -63,6 +65,8 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Show(arguments) => show::command(&global, &arguments),
         Command::Publish(arguments) => publish::command(&global, &arguments),
         Command::Plan(arguments) => shard::command(&global, &arguments),
+        Command::Diff(arguments) => diff::command(&global, &arguments),
+        Command::Explain(arguments) => explain::command(&global, &arguments),
         Command::Merge(arguments) => merge::command(&global, &arguments),
         Command::Bisect(arguments) => bisect::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),

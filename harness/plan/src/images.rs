@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, Located, SourceFile};
 use crate::document::{Reader, Refusal, Table, Value};
 use crate::expectation::ExpectEntry;
 use crate::name::name;
+use crate::quarantine::QuarantineEntry;
 use crate::similar::{nearest, quoted_list};
 use crate::source::image_sources;
 use crate::{Check, CheckEntry, Image, ImageEntry};
@@ -78,6 +79,12 @@ fn read(
         .iter()
         .map(ExpectEntry::read)
         .collect();
+    let quarantines: Vec<QuarantineEntry> = table
+        .value("quarantine")
+        .map_or_else(Vec::new, |value| value.tables("a quarantine"))
+        .iter()
+        .map(QuarantineEntry::read)
+        .collect();
     let default = table.boolean("default").unwrap_or(true);
     let notes = table.string("notes").map(|notes| notes.value);
     table.finish();
@@ -101,6 +108,9 @@ fn read(
     {
         available.demand(check, &rows, &table);
     }
+    for check in quarantines.iter().filter_map(|it| it.check.as_ref()) {
+        available.demand(check, &rows, &table);
+    }
     let on_demand = rows
         .iter()
         .filter(|row| !row.default)
@@ -117,6 +127,10 @@ fn read(
             directory: directory?,
             checks: rows.iter().map(|row| row.check.clone()).collect(),
             expectations: expects.iter().flat_map(ExpectEntry::expectations).collect(),
+            quarantines: quarantines
+                .into_iter()
+                .filter_map(|it| it.quarantine)
+                .collect(),
         },
     })
 }

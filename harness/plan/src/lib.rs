@@ -17,6 +17,7 @@ mod load;
 mod model;
 mod name;
 mod project;
+mod quarantine;
 mod select;
 mod settings;
 mod similar;

@@ -125,6 +125,8 @@ pub struct Image {
     pub checks: Vec<Check>,
     /// What is known of it; the first that applies to a cell wins.
     pub expectations: Vec<verdict::Expectation>,
+    /// Checks of it that are known to be flaky.
+    pub quarantines: Vec<Quarantine>,
 }
 
 /// Where a userland's files come from.
@@ -152,6 +154,19 @@ pub struct Check {
     pub stdout: Option<String>,
     /// Its own time limit, milliseconds before scaling; the run's where none.
     pub timeout: Option<u64>,
+}
+
+/// A check of an image that is known to be flaky.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The check's name.
+    pub check: String,
+    /// Who sees to it.
+    pub owner: String,
+    /// The last day it is put up with, `2027-01-31`.
+    pub until: String,
+    /// Why it is.
+    pub because: Option<String>,
 }
 
 /// What one run does.

@@ -101,6 +101,16 @@ impl Run {
         self.images.iter().find(|image| image.id == id)
     }
 
+    /// The quarantine that a cell's check is in, where it held when the run began.
+    pub fn quarantine(&self, cell: &Cell) -> Option<&Quarantine> {
+        let image = self.image(&cell.image)?;
+        let check = image.checks.iter().find(|check| check.name == cell.check)?;
+        check
+            .quarantine
+            .as_ref()
+            .filter(|quarantine| quarantine.holds(&self.run.started))
+    }
+
     /// The program neither came to the run's end nor was told to stop: it was
     /// killed, or is still at work.
     pub fn is_unfinished(&self) -> bool {
@@ -239,6 +249,31 @@ pub struct CheckRow {
     pub name: String,
     /// Program and arguments.
     pub command: Vec<String>,
+    /// It is known to be flaky.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
+}
+
+/// A flaky check that is put up with for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantine {
+    /// Who sees to it.
+    pub owner: String,
+    /// The last day it is put up with: `2027-01-31`.
+    pub until: String,
+    /// Why it is.
+    pub because: Option<String>,
+}
+
+impl Quarantine {
+    /// Whether it still holds for a run that began at this time, RFC 3339 in UTC.
+    pub fn holds(&self, started: &str) -> bool {
+        // Days written alike compare as text.
+        started
+            .get(..10)
+            .is_some_and(|day| day <= self.until.as_str())
+    }
 }
 
 /// Which cell.

@@ -36,7 +36,7 @@ use supply::Supply;
 use crate::cli::{Global, RunArguments, SelectionArguments};
 use crate::error::{Failure, Status};
 use crate::progress::Display;
-use crate::{shard, show};
+use crate::{diff, shard, show};
 pub(crate) use boot::remembered_acceleration;
 use follow::follow;
 use options::Options;
@@ -50,6 +50,11 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
     let project = load_project(global)?;
     let mut options = Options::resolve(&arguments);
     let directory = std::env::current_dir()?;
+    let baseline = diff::baseline(
+        global,
+        arguments.baseline.as_deref(),
+        arguments.output.as_deref(),
+    )?;
     let job = match &arguments.resume {
         Some(run) => {
             let folder = show::find(global, Some(run), arguments.output.as_deref())?;
@@ -107,7 +112,12 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
         }
     };
     fs_err::create_dir_all(job.folder.join("consoles"))?;
-    carry_out(global, &arguments, &options, job)
+    let folder = job.folder.clone();
+    let status = carry_out(global, &arguments, &options, job)?;
+    match baseline {
+        Some(baseline) => diff::held_against(&baseline, &folder, status, arguments.json),
+        None => Ok(status),
+    }
 }
 
 /// A run to be made or finished.

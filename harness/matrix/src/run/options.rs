@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) timeout: Duration,
     /// A boot's limit, where one was given.
     boot_timeout: Option<Duration>,
+    /// How often a cell that is not as expected is run again.
+    pub(crate) retries: u32,
     /// Touch no network.
     pub(crate) offline: bool,
     /// The QEMU asked for.
@@ -35,6 +37,7 @@ impl Options {
             acceleration: arguments.accel,
             timeout: arguments.timeout,
             boot_timeout: arguments.boot_timeout,
+            retries: arguments.retries,
             offline: arguments.offline,
             qemu: arguments.qemu.clone(),
             probes: arguments.probes || arguments.only_probes,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plan::{Image, Kernel, Plan};
-use report::{CheckRow, ColumnStatus, ImageRow, KernelColumn, ProbeRecord, Run, RunHead};
+use report::{
+    CheckRow, ColumnStatus, ImageRow, KernelColumn, ProbeRecord, Quarantine, Run, RunHead,
+};
 use supply::ImageDisk;
 
 use super::options::Options;
@@ -106,6 +108,15 @@ pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
             .map(|check| CheckRow {
                 name: check.name.clone(),
                 command: check.command.clone(),
+                quarantine: image
+                    .quarantines
+                    .iter()
+                    .find(|quarantine| quarantine.check == check.name)
+                    .map(|quarantine| Quarantine {
+                        owner: quarantine.owner.clone(),
+                        until: quarantine.until.clone(),
+                        because: quarantine.because.clone(),
+                    }),
             })
             .collect(),
     }

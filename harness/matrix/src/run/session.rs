@@ -37,6 +37,17 @@ pub(crate) struct Task<'a> {
     earlier: Vec<Outcome>,
     /// How often the machine room failed under it.
     troubles: u32,
+    /// How often it was run again because it was not as expected.
+    retries: u32,
+}
+
+/// Cells that have a result and are not through yet.
+#[derive(Debug, Default)]
+struct Unsettled<'a> {
+    /// To be confirmed with the host to itself.
+    doubtful: Vec<Task<'a>>,
+    /// Not as expected: to be run again in a new machine.
+    again: Vec<Task<'a>>,
 }
 
 impl<'a> Task<'a> {
@@ -47,6 +58,7 @@ impl<'a> Task<'a> {
             disk,
             earlier: Vec::new(),
             troubles: 0,
+            retries: 0,
         }
     }
 }
@@ -102,17 +114,43 @@ impl<'a> Session<'a> {
     /// host to itself.
     pub(crate) fn run<'p>(&mut self, tasks: Vec<Task<'p>>) -> Vec<Task<'p>> {
         let mut queue = VecDeque::from(tasks);
-        let mut doubtful = Vec::new();
-        while !queue.is_empty() || !self.probes.is_empty() {
+        let mut unsettled = Unsettled::default();
+        loop {
+            if queue.is_empty() && self.probes.is_empty() {
+                // The next machine is a new one, and has only these.
+                queue.extend(std::mem::take(&mut unsettled.again));
+                if queue.is_empty() {
+                    break;
+                }
+                self.bootery.sink.note(format!(
+                    "{}: not as expected, and run again in a new machine: {}",
+                    self.kernel.id,
+                    queue.len()
+                ));
+            }
             match self.boot() {
-                Ok(booted) => self.drain(booted, &mut queue, &mut doubtful),
+                Ok(booted) => self.drain(booted, &mut queue, &mut unsettled),
                 Err(error) => {
                     self.give_up(&error);
                     break;
                 }
             }
         }
-        doubtful
+        unsettled.doubtful
+    }
+
+    /// Keeps an attempt, and puts the cell where it belongs next.
+    fn settle<'p>(&self, mut task: Task<'p>, attempt: Attempt, unsettled: &mut Unsettled<'p>) {
+        let unconfirmed = attempt.awaits_confirmation();
+        let unexpected = attempt.verdict.is_unexpected();
+        task.earlier.push(attempt.outcome.clone());
+        self.tell(&task, attempt);
+        if unconfirmed {
+            unsettled.doubtful.push(task);
+        } else if unexpected && task.retries < self.bootery.options.retries {
+            task.retries += 1;
+            unsettled.again.push(task);
+        }
     }
 
     /// Boots, once more where the first try failed for reasons that may pass.
@@ -155,10 +193,10 @@ impl<'a> Session<'a> {
         &mut self,
         mut booted: Booted,
         queue: &mut VecDeque<Task<'p>>,
-        doubtful: &mut Vec<Task<'p>>,
+        unsettled: &mut Unsettled<'p>,
     ) {
         let phase = self.phases.enter(Phase::Cells);
-        while let Some(mut task) = queue.pop_front() {
+        while let Some(task) = queue.pop_front() {
             self.bootery.sink.tell(Event::CellStarted {
                 cell: self.cell(&task),
             });
@@ -173,12 +211,7 @@ impl<'a> Session<'a> {
                         limit,
                     );
                     let attempt = self.judge(&booted, &task, outcome, Some(&result), limit, &[]);
-                    let unconfirmed = attempt.awaits_confirmation();
-                    task.earlier.push(attempt.outcome.clone());
-                    self.tell(&task, attempt);
-                    if unconfirmed {
-                        doubtful.push(task);
-                    }
+                    self.settle(task, attempt, unsettled);
                     if survivors {
                         // The next cell would not be alone in its machine.
                         let reason = "processes outlived their container".to_owned();
@@ -189,7 +222,7 @@ impl<'a> Session<'a> {
                 Err(end) => {
                     let console = booted.vm.console_tail(40);
                     self.vm_gone(booted.boot, end.to_string());
-                    self.machine_gone(&booted, task, &end, limit, &console, queue, doubtful);
+                    self.machine_gone(&booted, task, &end, limit, &console, queue, unsettled);
                     return;
                 }
             }
@@ -217,7 +250,7 @@ impl<'a> Session<'a> {
         limit: u64,
         console: &[String],
         queue: &mut VecDeque<Task<'p>>,
-        doubtful: &mut Vec<Task<'p>>,
+        unsettled: &mut Unsettled<'p>,
     ) {
         let outcome = match end {
             VmEnd::Panic { message, .. } => Outcome::Panic {
@@ -242,12 +275,7 @@ impl<'a> Session<'a> {
             },
         };
         let attempt = self.judge(booted, &task, outcome, None, limit, console);
-        let unconfirmed = attempt.awaits_confirmation();
-        task.earlier.push(attempt.outcome.clone());
-        self.tell(&task, attempt);
-        if unconfirmed {
-            doubtful.push(task);
-        }
+        self.settle(task, attempt, unsettled);
     }
 
     fn attempt(

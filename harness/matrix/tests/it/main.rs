@@ -3,6 +3,7 @@
 //! own cache, once.
 
 mod arguments;
+mod attempts;
 mod cache;
 mod cells;
 mod columns;

@@ -109,6 +109,7 @@ fn path(project: &Project, selector: &str, directory: &Path) -> Result<ImageEntr
                 .map(|entry| entry.check.clone())
                 .collect(),
             expectations: Vec::new(),
+            quarantines: Vec::new(),
         },
         on_demand: on_demand.map(|entry| entry.check.name.clone()).collect(),
         notes: None,

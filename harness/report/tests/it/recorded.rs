@@ -93,6 +93,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
             .map(|name| CheckRow {
                 name: (*name).into(),
                 command: vec![(*name).into(), "--version".into()],
+                quarantine: None,
             })
             .collect(),
     }
