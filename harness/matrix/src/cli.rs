@@ -36,6 +36,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Boot the kernels, run the images' checks, record what happened
     Run(RunArguments),
+    /// Run one command in an image on a kernel: `docker run` on another kernel
+    Try(TryArguments),
     /// What there is: kernels, images, checks, or past runs
     List(ListArguments),
     /// Print a recorded run
@@ -147,6 +149,31 @@ pub(crate) struct BisectArguments {
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryArguments {
+    /// One kernel: a name, a variant, or a path to one
+    #[arg(value_name = "KERNEL")]
+    pub(crate) kernel: String,
+    /// One image: a name, or a path to a folder or a tar
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The program and its arguments
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    pub(crate) command: Vec<String>,
+    /// How the machine runs
+    #[arg(long, value_enum, default_value_t = AccelerationChoice::Auto)]
+    pub(crate) accel: AccelerationChoice,
+    /// Time limit on a guest as fast as the host; stretched by the slowdown measured
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: String,
+    /// Use what is cached and touch no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// This QEMU instead of the one on PATH or from the mirror
+    #[arg(long, value_name = "PATH")]
+    pub(crate) qemu: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

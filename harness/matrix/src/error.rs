@@ -14,6 +14,8 @@ pub(crate) enum Status {
     Usage,
     /// All that ran was as expected, but something could not be run.
     Incomplete,
+    /// Of `try`: what the command itself ended with, or 125 for trouble of ours.
+    Command(u8),
 }
 
 impl Status {
@@ -34,6 +36,7 @@ impl From<Status> for ExitCode {
             Status::Unexpected => 1,
             Status::Usage => 2,
             Status::Incomplete => 3,
+            Status::Command(code) => code,
         })
     }
 }
@@ -97,6 +100,18 @@ pub(crate) enum Failure {
         wanted: String,
         /// What there is.
         hint: String,
+    },
+    /// `try` was given more than one.
+    #[error("`{given}` names {count} {kind}s\nhint: `matrix try` takes one: {names}")]
+    TryOne {
+        /// As given.
+        given: String,
+        /// How many.
+        count: usize,
+        /// `kernel` or `image`.
+        kind: &'static str,
+        /// Their names.
+        names: String,
     },
     /// `--shard` cannot be done.
     #[error("{0}")]
@@ -172,6 +187,7 @@ impl Failure {
             | Failure::Incomplete { .. }
             | Failure::Shard(_)
             | Failure::TableFormat
+            | Failure::TryOne { .. }
             | Failure::NoSuchCell { .. }
             | Failure::Merge(_)
             | Failure::BisectKernel { .. }

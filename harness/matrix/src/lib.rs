@@ -21,6 +21,7 @@ mod publish;
 mod run;
 mod shard;
 mod show;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -61,6 +62,7 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
     let global = cli.global;
     match cli.command {
         Command::Run(arguments) => run::command(&global, arguments),
+        Command::Try(arguments) => trial::command(&global, &arguments),
         Command::List(arguments) => list::command(&global, &arguments),
         Command::Show(arguments) => show::command(&global, &arguments),
         Command::Publish(arguments) => publish::command(&global, &arguments),

@@ -33,6 +33,8 @@ pub(crate) fn kernel_purpose(id: &str) -> String {
 pub(crate) struct Display {
     kind: Kind,
     json: bool,
+    /// The table is printed at the end.
+    table: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,26 @@ impl Display {
             (false, true) => Kind::Bars(Box::new(Bars::new(run))),
             (false, false) => Kind::Lines(Lines::new(verbose)),
         };
-        Display { kind, json }
+        Display {
+            kind,
+            json,
+            table: !json,
+        }
+    }
+
+    /// Bars where a person watches, and else nothing at all: for one command, whose
+    /// output is the result.
+    pub(crate) fn unobtrusive(run: &Run) -> Self {
+        let kind = if io::stderr().is_terminal() && std::env::var_os("CI").is_none() {
+            Kind::Bars(Box::new(Bars::new(run)))
+        } else {
+            Kind::Quiet
+        };
+        Display {
+            kind,
+            json: false,
+            table: false,
+        }
     }
 
     /// Shows one event.
@@ -89,11 +110,13 @@ impl Display {
     /// Prints the result.
     pub(crate) fn finish(mut self, run: &Run, folder: &Path) -> Result<(), Failure> {
         self.close();
-        if !self.json {
+        if self.table {
             print(&terminal_text(run))?;
         }
-        print_recorded(folder);
-        crate::github::tell(run, self.json);
+        if self.table || self.json {
+            print_recorded(folder);
+            crate::github::tell(run, self.json);
+        }
         Ok(())
     }
 }

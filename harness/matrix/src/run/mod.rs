@@ -113,11 +113,40 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
     };
     fs_err::create_dir_all(job.folder.join("consoles"))?;
     let folder = job.folder.clone();
-    let status = carry_out(global, &arguments, &options, job)?;
+    let display = Display::choose(arguments.json, global.verbose, &job.run);
+    let status = carry_out(global, &arguments, &options, job, display)?;
     match baseline {
         Some(baseline) => diff::held_against(&baseline, &folder, status, arguments.json),
         None => Ok(status),
     }
+}
+
+/// Carries out a plan of one cell, without a trace but in `folder`.
+pub(crate) fn one_cell(
+    global: &Global,
+    arguments: &RunArguments,
+    plan: Plan,
+    folder: &Path,
+) -> Result<Run, Failure> {
+    let options = Options::resolve(arguments);
+    let started = Timestamp::now();
+    let run = record::planned(&plan, &options, record::run_id(started), started);
+    let folder = folder.join("run");
+    let mut recorder = Recorder::create(&folder)?;
+    recorder.record(&Event::RunStarted {
+        run: Box::new(run.clone()),
+    })?;
+    fs_err::create_dir_all(folder.join("consoles"))?;
+    let display = Display::unobtrusive(&run);
+    let job = Job {
+        plan,
+        done: BTreeSet::new(),
+        run,
+        folder: folder.clone(),
+        recorder,
+    };
+    carry_out(global, arguments, &options, job, display)?;
+    Ok(Run::load(&folder)?)
 }
 
 /// A run to be made or finished.
@@ -138,6 +167,7 @@ fn carry_out(
     arguments: &RunArguments,
     options: &Options,
     job: Job,
+    mut display: Display,
 ) -> Result<Status, Failure> {
     let Job {
         plan,
@@ -157,7 +187,6 @@ fn carry_out(
     })?;
     let spawner = Spawner::new()?;
 
-    let mut display = Display::choose(arguments.json, global.verbose, &run);
     display.show(&first_event(arguments, &run));
     thread::scope(|scope| {
         let worker = Worker {

@@ -103,3 +103,26 @@ fn a_baseline_that_is_not_there_costs_no_run() {
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(words.contains("no run is named `none`"), "{words}");
 }
+
+#[test]
+fn a_command_tried_on_a_kernel_ends_with_its_own_status() {
+    let project = Project::new();
+    project.debian("");
+    project.repository_checks();
+    let tried = |kernel: &str, script: &str| {
+        let output = project.matrix(&["try", kernel, "debian:12", "--", "bash", "-c", script]);
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (code, stdout, stderr) = tried("6.1", "uname -r; echo no >&2; exit 42");
+    assert_eq!(code, Some(42), "{stderr}");
+    assert!(stdout.starts_with("6.1."), "{stdout}");
+    assert_eq!(stderr, "no\n");
+    let (code, _, stderr) = tried("9.9", "true");
+    assert_eq!(code, Some(125));
+    assert!(stderr.contains("9.9"), "{stderr}");
+    assert!(project.newest_run().is_none(), "a try leaves no record");
+}
