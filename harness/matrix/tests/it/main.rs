@@ -9,6 +9,7 @@ mod cells;
 mod columns;
 mod death;
 mod files;
+mod github;
 mod loopback;
 mod mirror;
 mod probes;

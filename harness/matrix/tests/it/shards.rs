@@ -78,6 +78,52 @@ fn four_shards_with_caches_of_their_own_give_the_cells_of_one_run() {
         project.matrix(&arguments)
     };
 
+    // As the nightly workflow joins them: the first time there is nothing to hold
+    // the run against, then the run itself.
+    let script = |results: &str| {
+        let shards = project.root().join(format!("nightly-{results}"));
+        fs_err::create_dir_all(shards.join("runs")).unwrap();
+        for folder in &folders {
+            let name = std::path::Path::new(folder).file_name().unwrap();
+            std::os::unix::fs::symlink(folder, shards.join("runs").join(name)).unwrap();
+        }
+        let told = project.root().join(format!("told-{results}"));
+        let output = std::process::Command::new("sh")
+            .arg(crate::github::github("scripts/merge.sh"))
+            .args([env!("CARGO_BIN_EXE_matrix"), shards.to_str().unwrap()])
+            .arg(project.root().join(results))
+            .current_dir(project.root())
+            .env("GITHUB_OUTPUT", &told)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        fs_err::read_to_string(told).unwrap()
+    };
+    let told = script("first");
+    assert!(told.contains("regression=false"), "{told}");
+    let junit = fs_err::read_to_string(project.root().join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"16\""), "{junit}");
+    let mut better = whole.clone();
+    for cell in &mut better.cells {
+        cell.outcome = Outcome::Pass;
+        cell.verdict = Verdict::Expected;
+        cell.cause = None;
+    }
+    let published = serde_json::to_vec(&better).unwrap();
+    project.file("second/latest.json", published);
+    // Expected then and expected now, with another outcome: no regression.
+    let told = script("second");
+    assert!(told.contains("regression=false"), "{told}");
+    let page = fs_err::read_to_string(project.root().join("report.md")).unwrap();
+    assert!(
+        page.contains("| 6.1 × vsyscall × time | pass | SIGSEGV 139"),
+        "{page}"
+    );
+
     // One is missing: it is named, and nothing is written.
     let refused = merge(&folders[..3], &[]);
     assert_eq!(refused.status.code(), Some(2));
