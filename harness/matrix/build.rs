@@ -23,10 +23,11 @@ const INPUTS: [&str; 5] = [
 ];
 
 /// (name in the guest package's or runtime package's output, variable).
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("guest", "MATRIX_GUEST"),
     ("runtime", "MATRIX_RUNTIME"),
     ("vsyscall", "MATRIX_VSYSCALL"),
+    ("probe-inside", "MATRIX_PROBE_INSIDE"),
 ];
 
 const GNU: &str = "x86_64-unknown-linux-gnu";

@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount};
 use rustix::time::{ClockId, Timespec, clock_settime};
 
@@ -110,7 +111,15 @@ fn mount_rest() -> Result<()> {
         } else {
             quiet
         };
-        if let Err(errno) = mount(filesystem, target, filesystem, flags, options) {
+        let mounted = match mount(filesystem, target, filesystem, flags, options) {
+            // Without CONFIG_DEVPTS_MULTIPLE_INSTANCES (an option until Linux 4.7)
+            // `ptmxmode` is unknown; the one instance has its ptmx in /dev.
+            Err(Errno::INVAL) if filesystem == "devpts" => {
+                mount(filesystem, target, filesystem, flags, c"mode=0620,gid=5")
+            }
+            other => other,
+        };
+        if let Err(errno) = mounted {
             kernel_log::note(&format!("no {filesystem} on {target}: {errno}"));
         }
     }

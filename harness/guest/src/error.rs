@@ -34,6 +34,9 @@ pub(crate) enum Error {
     /// No port of the agreed name appeared.
     #[error("no virtio-serial port: {0}")]
     NoPort(String),
+    /// The kernel lacks what every cell needs.
+    #[error("{0}")]
+    Lacking(String),
     /// The channel broke.
     #[error(transparent)]
     Channel(#[from] wire::FrameError),

@@ -11,7 +11,7 @@ use crate::boot::{Booted, Channel};
 use crate::cell::Cells;
 use crate::error::{Error, Result};
 use crate::kernel_log::KernelLog;
-use crate::{begin, facts, power};
+use crate::{begin, facts, power, probe};
 
 /// Serves until the machine ends.
 pub(crate) fn serve(booted: Booted) -> ! {
@@ -38,7 +38,7 @@ fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
     let (mut cells, facts) = match channel.receive()? {
         None | Some(ToGuest::PowerOff) => return Ok(()),
         Some(ToGuest::Begin(settings)) => prepare(&settings, modules)?,
-        Some(ToGuest::Put { .. } | ToGuest::Run(_)) => {
+        Some(ToGuest::Put { .. } | ToGuest::Run(_) | ToGuest::Probe(_)) => {
             return Err(Error::Protocol("work came before Begin"));
         }
     };
@@ -55,6 +55,11 @@ fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
             Some(ToGuest::Run(request)) => {
                 let result = cells.run(&request, channel)?;
                 channel.send(&FromGuest::Finished(Box::new(result)))?;
+            }
+            Some(ToGuest::Probe(request)) => {
+                let (disks, log) = cells.shared();
+                let result = probe::run(&request, disks, log, channel)?;
+                channel.send(&FromGuest::Probed(Box::new(result)))?;
             }
         }
     }

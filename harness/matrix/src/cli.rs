@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::shard::ShardChoice;
+
 /// Does this userland run on that kernel? Boots a virtual machine per kernel,
 /// runs images in containers inside it, and records what happened.
 #[derive(Debug, Parser)]
@@ -34,10 +36,24 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Boot the kernels, run the images' checks, record what happened
     Run(RunArguments),
+    /// Run one command in an image on a kernel: `docker run` on another kernel
+    Try(TryArguments),
     /// What there is: kernels, images, checks, or past runs
     List(ListArguments),
     /// Print a recorded run
     Show(ShowArguments),
+    /// Write the published state of a run: table, page, badge, history
+    Publish(PublishArguments),
+    /// Say how a run is shared by several machines
+    Plan(PlanArguments),
+    /// Compare two runs: cells that changed, and facts that differ
+    Diff(DiffArguments),
+    /// One page about a cell, or about an image on a kernel, to act on
+    Explain(ExplainArguments),
+    /// Join the shards of a run
+    Merge(MergeArguments),
+    /// Find the two neighbouring kernels between which a check changes
+    Bisect(BisectArguments),
     /// Look at what this machine has for a run, and what it lacks
     Doctor(DoctorArguments),
 }
@@ -76,6 +92,12 @@ pub(crate) struct RunArguments {
     /// How long a kernel may take to come up [default: 30s under kvm, 180s under tcg]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) boot_timeout: Option<Duration>,
+    /// Run what was not as expected again in a new machine, up to N times; every attempt is kept
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) retries: u32,
+    /// Compare with an earlier run: what got worse makes the status 1
+    #[arg(long, value_name = "RUN")]
+    pub(crate) baseline: Option<PathBuf>,
     /// Use what is cached and touch no network
     #[arg(long)]
     pub(crate) offline: bool,
@@ -85,15 +107,77 @@ pub(crate) struct RunArguments {
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Run a part of the plan: `2/4`; `auto` in a Slurm array, `auto/4` in a Kubernetes Job
+    #[arg(long, value_name = "I/N", conflicts_with = "resume")]
+    pub(crate) shard: Option<ShardChoice>,
     /// Go on with a run that was cut short: only cells without a result run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "all_images", "checks", "dry_run"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["kernels", "images", "all_images", "checks", "dry_run", "probes", "only_probes"])]
     pub(crate) resume: Option<PathBuf>,
+    /// Check the runtime itself on each kernel as well: a table of its own
+    #[arg(long)]
+    pub(crate) probes: bool,
+    /// Check the runtime itself, and run no image
+    #[arg(long, conflicts_with_all = ["images", "checks"])]
+    pub(crate) only_probes: bool,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print events as JSON lines on stdout instead of the table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BisectArguments {
+    /// The image's name
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The check's name
+    #[arg(value_name = "CHECK")]
+    pub(crate) check: String,
+    /// A kernel on which it ends one way
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) good: String,
+    /// A kernel on which it ends another way, older or newer
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) bad: String,
+    /// Run every cell again, also those an earlier run has
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// How the machines run: kvm where a boot proves that it works, else tcg
+    #[arg(long, value_enum, default_value_t = AccelerationChoice::Auto)]
+    pub(crate) accel: AccelerationChoice,
+    /// Use what is cached and touch no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TryArguments {
+    /// One kernel: a name, a variant, or a path to one
+    #[arg(value_name = "KERNEL")]
+    pub(crate) kernel: String,
+    /// One image: a name, or a path to a folder or a tar
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The program and its arguments
+    #[arg(value_name = "COMMAND", required = true, last = true)]
+    pub(crate) command: Vec<String>,
+    /// How the machine runs
+    #[arg(long, value_enum, default_value_t = AccelerationChoice::Auto)]
+    pub(crate) accel: AccelerationChoice,
+    /// Time limit on a guest as fast as the host; stretched by the slowdown measured
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: String,
+    /// Use what is cached and touch no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// This QEMU instead of the one on PATH or from the mirror
+    #[arg(long, value_name = "PATH")]
+    pub(crate) qemu: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -137,16 +221,137 @@ pub(crate) struct ShowArguments {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+    /// Which table [default: cells and probes]; facts and syscalls as text or Markdown
+    #[arg(short, long, value_enum)]
+    pub(crate) table: Option<Table>,
+    /// Of facts and system calls, also those that are the same on every kernel
+    #[arg(short, long)]
+    pub(crate) all: bool,
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `--table`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Table {
+    /// Kernels across, images and their checks down
+    Cells,
+    /// Kernels across, checks of the runtime itself down
+    Probes,
+    /// What each kernel is and can do
+    Facts,
+    /// Which system calls each kernel has
+    Syscalls,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
     Markdown,
+    /// Markdown folded per image, for a README
+    Compact,
+    Html,
     Json,
+    Junit,
+    Ktap,
+    Csv,
+    /// A badge
+    Badge,
+    /// A heat map
+    Svg,
+    /// Annotations of GitHub Actions
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArguments {
+    /// A run's name or folder [default: the newest]
+    #[arg(value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where the published state is [default: the folder that runs/ is in]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+    /// Publish a run that was cut short too
+    #[arg(long)]
+    pub(crate) incomplete: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// How many machines share the run; never more than there are kernels
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) shards: u16,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = PlanFormat::Text)]
+    pub(crate) format: PlanFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlanFormat {
+    Text,
+    /// For `strategy.matrix` of GitHub Actions
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArguments {
+    /// The earlier run's name or folder
+    #[arg(value_name = "OLD")]
+    pub(crate) old: PathBuf,
+    /// The later run's [default: the newest]
+    #[arg(value_name = "NEW")]
+    pub(crate) new: Option<PathBuf>,
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = DiffFormat::Text)]
+    pub(crate) format: DiffFormat,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    Text,
+    Markdown,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The kernel's name, as the table has it
+    #[arg(value_name = "KERNEL")]
+    pub(crate) kernel: String,
+    /// The image's
+    #[arg(value_name = "IMAGE")]
+    pub(crate) image: String,
+    /// The check's [default: every one that is no pass]
+    #[arg(value_name = "CHECK")]
+    pub(crate) check: Option<String>,
+    /// Of which run [default: the newest]
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// Where runs/ is [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MergeArguments {
+    /// The shards' names or folders
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Where runs/ is, and where the joined run goes [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Join what is there; the kernels of missing shards stay not run
+    #[arg(long)]
+    pub(crate) partial: bool,
 }
 
 /// `500ms`, `20s`, `5m`, `1h`.

@@ -14,6 +14,19 @@ pub(crate) enum Status {
     Usage,
     /// All that ran was as expected, but something could not be run.
     Incomplete,
+    /// Of `try`: what the command itself ended with, or 125 for trouble of ours.
+    Command(u8),
+}
+
+impl Status {
+    /// What a run came to.
+    pub(crate) fn of_run(counts: &report::Counts) -> Self {
+        match counts.exit_code() {
+            0 => Self::Done,
+            1 => Self::Unexpected,
+            _ => Self::Incomplete,
+        }
+    }
 }
 
 impl From<Status> for ExitCode {
@@ -23,6 +36,7 @@ impl From<Status> for ExitCode {
             Status::Unexpected => 1,
             Status::Usage => 2,
             Status::Incomplete => 3,
+            Status::Command(code) => code,
         })
     }
 }
@@ -61,6 +75,92 @@ pub(crate) enum Failure {
         /// What differs.
         what: String,
     },
+    /// A run that was cut short is to be published.
+    #[error(
+        "the run {run} is incomplete: {why}\n\
+         hint: `matrix run --resume {run}` finishes it, `--incomplete` publishes it as it is"
+    )]
+    Incomplete {
+        /// Its id.
+        run: String,
+        /// Why.
+        why: String,
+    },
+    /// A table of facts in a format for cells.
+    #[error(
+        "facts and syscalls are printed as text or markdown\nhint: `--format json` has all tables of a run"
+    )]
+    TableFormat,
+    /// A run has no such cell.
+    #[error("the run {run} has no cell {wanted}\nhint: {hint}")]
+    NoSuchCell {
+        /// The run's id.
+        run: String,
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        hint: String,
+    },
+    /// `try` was given more than one.
+    #[error("`{given}` names {count} {kind}s\nhint: `matrix try` takes one: {names}")]
+    TryOne {
+        /// As given.
+        given: String,
+        /// How many.
+        count: usize,
+        /// `kernel` or `image`.
+        kind: &'static str,
+        /// Their names.
+        names: String,
+    },
+    /// `--shard` cannot be done.
+    #[error("{0}")]
+    Shard(String),
+    /// Runs that do not belong together.
+    #[error("{0}")]
+    Merge(#[from] report::MergeError),
+    /// The published history could not be read, or cannot take a run.
+    #[error("{0}")]
+    History(#[from] report::HistoryError),
+    /// JUnit's XML could not be made.
+    #[error("{0}")]
+    Junit(#[from] report::junit::JunitError),
+    /// A kernel to bisect from or to is no entry, or lacks the variant.
+    #[error("`{kernel}` is no entry to bisect between, or lacks the variant\nhint: there are {}", known.join(", "))]
+    BisectKernel {
+        /// As given.
+        kernel: String,
+        /// The entries.
+        known: Vec<String>,
+    },
+    /// Two different variants: more than the version changes.
+    #[error(
+        "{good} and {bad} are started differently, so more than the version would change\nhint: name the same variant of both"
+    )]
+    BisectVariants {
+        /// As given.
+        good: String,
+        /// As given.
+        bad: String,
+    },
+    /// One end gives no result.
+    #[error("{kernel} gives no result to start from: {reason}")]
+    BisectEnd {
+        /// Its id.
+        kernel: String,
+        /// Why.
+        reason: String,
+    },
+    /// Nothing changes.
+    #[error("{first} and {second} give the same: {outcome}")]
+    BisectSame {
+        /// Its id.
+        first: String,
+        /// The other's.
+        second: String,
+        /// What both give.
+        outcome: String,
+    },
     /// No run at all.
     #[error("there is no run in {}\nhint: `matrix run` makes one", .0.display())]
     NoRuns(PathBuf),
@@ -84,8 +184,20 @@ impl Failure {
             Failure::Plan(_)
             | Failure::ResumeChanged { .. }
             | Failure::NoSuchRun { .. }
+            | Failure::Incomplete { .. }
+            | Failure::Shard(_)
+            | Failure::TableFormat
+            | Failure::TryOne { .. }
+            | Failure::NoSuchCell { .. }
+            | Failure::Merge(_)
+            | Failure::BisectKernel { .. }
+            | Failure::BisectVariants { .. }
+            | Failure::BisectSame { .. }
             | Failure::NoRuns(_) => Status::Usage,
             Failure::Load(_)
+            | Failure::History(_)
+            | Failure::Junit(_)
+            | Failure::BisectEnd { .. }
             | Failure::Supply(_)
             | Failure::Record(_)
             | Failure::Io(_)

@@ -6,14 +6,22 @@
 //! its cells run one after the other, and every step is an event that feeds the
 //! display and the record alike.
 
+mod bisect;
 mod cli;
+mod diff;
 mod doctor;
 mod error;
+mod explain;
+mod github;
 mod list;
+mod merge;
 mod programs;
 mod progress;
+mod publish;
 mod run;
+mod shard;
 mod show;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -54,8 +62,15 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
     let global = cli.global;
     match cli.command {
         Command::Run(arguments) => run::command(&global, arguments),
+        Command::Try(arguments) => trial::command(&global, &arguments),
         Command::List(arguments) => list::command(&global, &arguments),
         Command::Show(arguments) => show::command(&global, &arguments),
+        Command::Publish(arguments) => publish::command(&global, &arguments),
+        Command::Plan(arguments) => shard::command(&global, &arguments),
+        Command::Diff(arguments) => diff::command(&global, &arguments),
+        Command::Explain(arguments) => explain::command(&global, &arguments),
+        Command::Merge(arguments) => merge::command(&global, &arguments),
+        Command::Bisect(arguments) => bisect::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

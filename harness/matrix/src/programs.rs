@@ -9,5 +9,8 @@ pub(crate) const RUNTIME: &[u8] = include_bytes!(env!("MATRIX_RUNTIME"));
 /// The image `vsyscall`'s one program.
 pub(crate) const VSYSCALL: &[u8] = include_bytes!(env!("MATRIX_VSYSCALL"));
 
+/// What runs inside a probe's container.
+pub(crate) const PROBE_INSIDE: &[u8] = include_bytes!(env!("MATRIX_PROBE_INSIDE"));
+
 /// This program's version, with the commit it was built from where there is one.
 pub(crate) const VERSION: &str = env!("MATRIX_VERSION");

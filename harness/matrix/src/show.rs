@@ -3,22 +3,59 @@
 use std::path::{Path, PathBuf};
 
 use report::Run;
+use report::comparison::{self, Markup, Subject};
+use report::history::History;
+use report::publish::HISTORY;
 
-use crate::cli::{Format, Global, ShowArguments};
+use crate::cli::{Format, Global, ShowArguments, Table};
 use crate::error::{Failure, Status};
-use crate::progress::{print, terminal_text};
+use crate::progress::{print, terminal_options, terminal_text};
 use crate::run::{load_project, runs_folder};
 
 /// `matrix show [RUN]`.
 pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Status, Failure> {
-    let run = Run::load(&find(
+    let mut run = Run::load(&find(
         global,
         arguments.run.as_deref(),
         arguments.output.as_deref(),
     )?)?;
+    let subject = match arguments.table {
+        None | Some(Table::Cells | Table::Probes) => None,
+        Some(Table::Facts) => Some(Subject::Facts),
+        Some(Table::Syscalls) => Some(Subject::Syscalls),
+    };
+    if let Some(subject) = subject {
+        let markup = match arguments.format {
+            Format::Text => Markup::Text,
+            Format::Markdown => Markup::Markdown,
+            _ => return Err(Failure::TableFormat),
+        };
+        print(&comparison::render(&run, subject, markup, arguments.all))?;
+        return Ok(Status::Done);
+    }
+    if arguments.table == Some(Table::Cells) {
+        run.probes.clear();
+    }
     match arguments.format {
+        Format::Text if arguments.table == Some(Table::Probes) => {
+            print(&report::probe_table::text(&run, terminal_options()))?;
+        }
+        Format::Markdown if arguments.table == Some(Table::Probes) => {
+            print(&report::probe_table::markdown(&run))?;
+        }
         Format::Text => print(&terminal_text(&run))?,
         Format::Markdown => print(&report::markdown::render(&run))?,
+        Format::Compact => print(&report::markdown::render_compact(&run))?,
+        Format::Html => {
+            let history = published(global, arguments.output.as_deref())?;
+            print(&report::html::render(&run, history.before(&run.run.id))?)?;
+        }
+        Format::Junit => print(&report::junit::render(&run)?)?,
+        Format::Ktap => print(&report::ktap::render(&run))?,
+        Format::Csv => print(&report::csv::render(&run))?,
+        Format::Badge => print(&report::svg::badge(&run))?,
+        Format::Svg => print(&report::svg::heat_map(&run))?,
+        Format::Github => print(&report::github::annotations(&run))?,
         Format::Json => {
             let mut json = serde_json::to_string_pretty(&run).map_err(std::io::Error::from)?;
             json.push('\n');
@@ -26,6 +63,19 @@ pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Stat
         }
     }
     Ok(Status::Done)
+}
+
+/// The history beside the runs; an empty one where nothing was published.
+fn published(global: &Global, output: Option<&Path>) -> Result<History, Failure> {
+    let results = match output {
+        Some(output) => output.to_owned(),
+        None => match load_project(global) {
+            Ok(project) => project.root.join("results"),
+            // A run's folder can be shown without any project.
+            Err(_) => return Ok(History::default()),
+        },
+    };
+    Ok(History::load(&results.join(HISTORY))?)
 }
 
 /// The folder of a run. A folder is taken as it is; a name is looked for among the

@@ -11,6 +11,7 @@ use crate::diagnostic::{Diagnostic, Located, SourceFile};
 use crate::document::{Reader, Refusal, Table, Value};
 use crate::expectation::ExpectEntry;
 use crate::name::name;
+use crate::quarantine::QuarantineEntry;
 use crate::similar::{nearest, quoted_list};
 use crate::source::image_sources;
 use crate::{Check, CheckEntry, Given, Image, ImageEntry};
@@ -88,6 +89,12 @@ fn read(
         .map(ExpectEntry::read)
         .collect();
     let tags = tags(&table);
+    let quarantines: Vec<QuarantineEntry> = table
+        .value("quarantine")
+        .map_or_else(Vec::new, |value| value.tables("a quarantine"))
+        .iter()
+        .map(QuarantineEntry::read)
+        .collect();
     let default = table.boolean("default").unwrap_or(true);
     let optional = table.boolean("optional").unwrap_or(false);
     let notes = table.string("notes").map(|notes| notes.value);
@@ -112,6 +119,9 @@ fn read(
     {
         available.demand(check, &rows, &table);
     }
+    for check in quarantines.iter().filter_map(|it| it.check.as_ref()) {
+        available.demand(check, &rows, &table);
+    }
     let on_demand = rows
         .iter()
         .filter(|row| !row.default)
@@ -131,6 +141,10 @@ fn read(
             expectations: expects.iter().flat_map(ExpectEntry::expectations).collect(),
             given,
             optional,
+            quarantines: quarantines
+                .into_iter()
+                .filter_map(|it| it.quarantine)
+                .collect(),
         },
     })
 }

@@ -18,6 +18,7 @@ mod load;
 mod model;
 mod name;
 mod project;
+mod quarantine;
 mod reference;
 mod select;
 mod settings;

@@ -90,6 +90,8 @@ pub struct Settings {
     pub cpu: String,
     /// MiB.
     pub memory: u32,
+    /// Processors; 1 unless said otherwise.
+    pub cpus: u32,
     /// How cgroups are mounted.
     pub cgroup: Cgroup,
     /// Written before anything runs.
@@ -125,6 +127,8 @@ pub struct Image {
     pub checks: Vec<Check>,
     /// What is known of it; the first that applies to a cell wins.
     pub expectations: Vec<verdict::Expectation>,
+    /// Checks of it that are known to be flaky.
+    pub quarantines: Vec<Quarantine>,
     /// Which of environment, user and directory the file gives. In the others an
     /// image that brings a configuration (a registry's) has its own way.
     pub given: Given,
@@ -246,6 +250,19 @@ pub struct Check {
     pub timeout: Option<u64>,
     /// The image's own entry point goes before the command, as with `docker run`.
     pub entrypoint: bool,
+}
+
+/// A check of an image that is known to be flaky.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The check's name.
+    pub check: String,
+    /// Who sees to it.
+    pub owner: String,
+    /// The last day it is put up with, `2027-01-31`.
+    pub until: String,
+    /// Why it is.
+    pub because: Option<String>,
 }
 
 /// What one run does.

@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::document::{Refusal, Table};
+use crate::document::{Refusal, Table, Value};
 use crate::{Cgroup, Settings, Version};
 
 /// Below this no distribution kernel gets as far as its first process.
 const LEAST_MEMORY: u32 = 64;
+
+/// More than any machine emulates with profit, and what QEMU's firmware tells each
+/// kernel of.
+const MOST_CPUS: u32 = 16;
 
 /// What an entry or a variant says; what it does not say is inherited.
 #[derive(Debug, Default)]
@@ -15,6 +19,7 @@ pub(crate) struct SettingsPart {
     command_line: Vec<String>,
     cpu: Option<String>,
     memory: Option<u32>,
+    cpus: Option<u32>,
     cgroup: Option<Cgroup>,
     sysctl: BTreeMap<String, String>,
 }
@@ -30,6 +35,7 @@ impl SettingsPart {
             memory: table
                 .value("memory")
                 .and_then(|value| value.amount("MiB", memory)),
+            cpus: table.value("cpus").and_then(|value| cpus(&value)),
             cgroup: table.value("cgroup").and_then(|value| value.parsed(cgroup)),
             sysctl: sysctl(table),
         }
@@ -42,6 +48,7 @@ impl SettingsPart {
         Settings {
             cpu: self.cpu.unwrap_or(base.cpu),
             memory: self.memory.unwrap_or(base.memory),
+            cpus: self.cpus.unwrap_or(base.cpus),
             cgroup: self.cgroup.unwrap_or(base.cgroup),
             ..base
         }
@@ -55,6 +62,7 @@ pub(crate) fn defaults(version: Option<&Version>) -> Settings {
         command_line: Vec::new(),
         cpu: "max".into(),
         memory: 1024,
+        cpus: 1,
         cgroup: match version {
             Some(version) if version.major() < 5 => Cgroup::V1,
             _ => Cgroup::V2,
@@ -93,8 +101,9 @@ fn command_line(text: &str) -> Result<Vec<String>, Refusal> {
 /// A model, perhaps with flags behind commas, as QEMU's `-cpu` takes it.
 fn cpu(text: &str) -> Result<String, Refusal> {
     if text.is_empty() || text.contains(char::is_whitespace) {
-        return Err(Refusal::new(format!("`{text}` is not a CPU model"))
-            .hint("a model as QEMU's -cpu takes it: max, Nehalem, Haswell-noTSX"));
+        return Err(Refusal::new(format!("`{text}` is not a CPU model")).hint(
+            "a model as QEMU's -cpu takes it (max, Nehalem, Haswell-noTSX), or a level: x86-64-v2",
+        ));
     }
     Ok(text.to_owned())
 }
@@ -113,6 +122,21 @@ fn memory(text: &str) -> Result<u32, Refusal> {
             .hint(format!("at least {LEAST_MEMORY}MiB"))),
         None => Err(Refusal::new(format!("`{text}` is not an amount of memory"))
             .hint("a whole number with its unit: 512MiB, 2GiB")),
+    }
+}
+
+/// A whole number of processors.
+fn cpus(value: &Value<'_>) -> Option<u32> {
+    let text = value.scalar()?.value;
+    match text.parse() {
+        Ok(cpus) if (1..=MOST_CPUS).contains(&cpus) => Some(cpus),
+        _ => {
+            value.refuse(
+                Refusal::new(format!("`{text}` is not a number of processors"))
+                    .hint(format!("a whole number from 1 to {MOST_CPUS}: cpus = 2")),
+            );
+            None
+        }
     }
 }
 

@@ -57,6 +57,16 @@ pub enum StartError {
         /// How many were asked for.
         count: usize,
     },
+    /// The acceleration cannot show such a processor.
+    #[error("no {cpu} processor under {acceleration}: {reason}")]
+    CpuLevel {
+        /// `x86-64-v4`.
+        cpu: String,
+        /// `kvm` or `tcg`.
+        acceleration: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// The thread that spawns is gone.
     #[error("the thread that starts QEMU is gone")]
     SpawnerGone,

@@ -50,33 +50,79 @@ const ALWAYS: &[KernelWord] = &[
 ];
 
 /// What only helps where the processor is translated.
-const TRANSLATED: &[KernelWord] = &[
-    KernelWord {
-        word: "noreplace-smp",
-        reason: "lock prefixes stay as they are on a single processor; without it they are patched out, and all code around them is translated anew",
-    },
-    KernelWord {
-        word: "acpi=noirq",
-        reason: "interrupt lines are told by the firmware's tables: through ACPI the kernel runs a loop of 128 rounds of bytecode for each PCI device it turns on, a fifth of a second for each disk. Only /proc/interrupts shows it; one CPU only",
-    },
-];
+const TRANSLATED: KernelWord = KernelWord {
+    word: "noreplace-smp",
+    reason: "lock prefixes stay as they are on a single processor; without it they are patched out, and all code around them is translated anew",
+};
 
-/// The words for a machine of this acceleration, in order.
+/// Under emulation too, with a single processor and a kernel it was measured on:
+/// it takes the local APIC's routing from the MP table, which kernels without
+/// CONFIG_X86_MPPARSE do not read for a second processor, and older kernels set up
+/// their timer through I/O-APIC code that was written anew since.
+const NO_ACPI_ROUTING: KernelWord = KernelWord {
+    word: "acpi=noirq",
+    reason: "interrupt lines are told by the firmware's tables: through ACPI the kernel runs a loop of 128 rounds of bytecode for each PCI device it turns on, a fifth of a second for each disk. Only /proc/interrupts shows it; one CPU only, and from 5.10 on, where it was measured",
+};
+
+/// The oldest kernel `acpi=noirq` was measured on.
+const ROUTING_MEASURED_FROM: (u32, u32) = (5, 10);
+
+/// The words for a machine of this acceleration and number of CPUs, in order.
+/// `release` is the kernel's, where it is known before it runs; a kernel that does
+/// not say is started as an old one.
 #[must_use]
-pub fn base_words(acceleration: Acceleration) -> Vec<KernelWord> {
-    let translated = match acceleration {
-        Acceleration::Kvm => [].iter(),
-        Acceleration::Tcg => TRANSLATED.iter(),
-    };
-    ALWAYS.iter().chain(translated).cloned().collect()
+pub fn base_words(acceleration: Acceleration, release: Option<&str>, cpus: u32) -> Vec<KernelWord> {
+    let mut words = ALWAYS.to_vec();
+    if acceleration == Acceleration::Tcg {
+        words.push(TRANSLATED);
+        let measured = release
+            .and_then(major_and_minor)
+            .is_some_and(|version| version >= ROUTING_MEASURED_FROM);
+        if cpus == 1 && measured {
+            words.push(NO_ACPI_ROUTING);
+        }
+    }
+    words
 }
 
 /// [`base_words`] as a command line; what an entry adds goes behind it.
 #[must_use]
-pub fn base_command_line(acceleration: Acceleration) -> String {
-    let words: Vec<_> = base_words(acceleration)
+pub fn base_command_line(acceleration: Acceleration, release: Option<&str>, cpus: u32) -> String {
+    let words: Vec<_> = base_words(acceleration, release, cpus)
         .into_iter()
         .map(|word| word.word)
         .collect();
     words.join(" ")
+}
+
+/// `4.19.0-27-cloud-amd64` → (4, 19); `7.0-rc1` → (7, 0).
+fn major_and_minor(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interrupts_are_routed_without_acpi_only_where_that_was_measured() {
+        for (acceleration, release, cpus, without) in [
+            (Acceleration::Tcg, Some("5.10.0-36-cloud-amd64"), 1, true),
+            (Acceleration::Tcg, Some("7.3-cloud-amd64"), 1, true),
+            (Acceleration::Tcg, Some("6.1.0-50-amd64"), 2, false),
+            (Acceleration::Tcg, Some("5.4.0-200-generic"), 1, false),
+            (Acceleration::Tcg, Some("3.10.0-1160.el7.x86_64"), 1, false),
+            (Acceleration::Tcg, None, 1, false),
+            (Acceleration::Kvm, Some("6.1.0-50-amd64"), 1, false),
+        ] {
+            let line = base_command_line(acceleration, release, cpus);
+            assert_eq!(
+                line.contains("acpi=noirq"),
+                without,
+                "{acceleration:?} {release:?} {cpus}: {line}"
+            );
+            assert!(line.contains("panic=-1"), "{line}");
+        }
+    }
 }

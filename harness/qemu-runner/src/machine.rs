@@ -7,6 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::CpuLevel;
+
 /// How to start QEMU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Qemu {
@@ -152,12 +154,13 @@ pub struct Machine {
     /// What executes the guest.
     pub acceleration: Acceleration,
     /// QEMU's CPU model. `max` is the most that the acceleration can show; under
-    /// KVM that is spelled `host`.
+    /// KVM that is spelled `host`. `x86-64-v1` to `x86-64-v4` are a model of
+    /// exactly that level.
     pub cpu: String,
     /// MiB.
     pub memory: u32,
-    /// Number of CPUs. One is fastest under TCG; more need a command line without
-    /// `acpi=noirq`, which keeps kernels without CONFIG_X86_MPPARSE to one.
+    /// Number of CPUs. One is fastest under TCG; [`crate::base_words`] leaves out
+    /// what only holds for one.
     pub cpus: u32,
     /// A bzImage, or a vmlinux with a PVH entry.
     pub kernel: PathBuf,
@@ -261,6 +264,9 @@ impl Machine {
 
     fn cpu_model(&self) -> &str {
         // Under KVM `max` also asks for what only QEMU could emulate.
+        if let Some(level) = CpuLevel::of(&self.cpu) {
+            return level.model(self.acceleration);
+        }
         match self.acceleration {
             Acceleration::Kvm if self.cpu == "max" => "host",
             _ => &self.cpu,

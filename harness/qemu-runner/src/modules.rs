@@ -71,12 +71,6 @@ pub enum ModulesError {
         /// What the system said.
         source: io::Error,
     },
-    /// What is built in is not known, so nothing can be told about any name.
-    #[error("no modules.builtin in {path}\nhint: `make modules_install` writes it, packages ship it beside the modules or with the kernel's configuration", path = path.display())]
-    NoBuiltinList {
-        /// The folder.
-        path: PathBuf,
-    },
     /// A compressed module is broken.
     #[error("read {path}: {source}", path = path.display())]
     Decompress {
@@ -98,7 +92,9 @@ pub enum ModulesError {
 /// Finds the wanted modules and all they depend on.
 ///
 /// `directory` is /lib/modules/RELEASE; none says that the kernel has no modules
-/// and everything it has is built in.
+/// and everything it has is built in. A folder without a modules.builtin does not
+/// tell what is: a name that is no file there is taken to be built in, and the
+/// guest says when it is not.
 ///
 /// # Errors
 /// When the folder or a module needed cannot be read.
@@ -119,7 +115,7 @@ pub fn select_modules(
     };
     for name in wanted {
         let name = normal(name);
-        if selection.tree.built_in.contains(&name) {
+        if selection.tree.is_built_in(&name) {
             selection.plan.built_in.push(name);
         } else {
             selection.visit(&name)?;
@@ -138,7 +134,7 @@ impl Selection {
     /// Puts a module and what it needs into the plan, what it needs first.
     fn visit(&mut self, name: &str) -> Result<(), ModulesError> {
         // Soft dependencies can go round in circles.
-        if self.tree.built_in.contains(name) || !self.visited.insert(name.to_owned()) {
+        if self.tree.is_built_in(name) || !self.visited.insert(name.to_owned()) {
             return Ok(());
         }
         let Some(source) = self.tree.files.get(name).cloned() else {
@@ -167,7 +163,7 @@ impl Selection {
     /// A soft dependency is a name or an alias, and may be absent.
     fn visit_soft(&mut self, name: &str) -> Result<(), ModulesError> {
         let module = normal(name);
-        if self.tree.built_in.contains(&module) || self.tree.files.contains_key(&module) {
+        if self.tree.is_listed(&module) || self.tree.files.contains_key(&module) {
             return self.visit(&module);
         }
         match self.tree.by_alias(name)? {

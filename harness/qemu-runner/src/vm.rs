@@ -178,6 +178,7 @@ impl Vm {
             FromGuest::Facts { .. }
             | FromGuest::Log(_)
             | FromGuest::Finished(_)
+            | FromGuest::Probed(_)
             | FromGuest::Fatal { .. } => Err(self.finish(VmEnd::Channel {
                 message: "the guest's first message was not that it is ready".to_owned(),
             })),

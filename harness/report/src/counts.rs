@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use verdict::{Kind, Verdict};
 
-use crate::{ColumnStatus, Run};
+use crate::{ColumnStatus, ProbeCounts, Run};
 
 /// Every count a summary prints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,9 @@ pub struct Counts {
     pub unexpected_passes: usize,
     /// As expected on a later attempt only.
     pub flaky: usize,
+    /// Of the flaky ones: in a quarantine that still holds.
+    #[serde(default)]
+    pub flaky_quarantined: usize,
     /// Without a result.
     pub not_run: usize,
     /// Of those without a result: because their kernel, an optional one, is
@@ -40,6 +43,8 @@ pub struct Counts {
     pub images_unavailable: usize,
     /// Unavailable, and marked optional.
     pub images_unavailable_optional: usize,
+    /// Of the probes.
+    pub probes: ProbeCounts,
 }
 
 impl Counts {
@@ -49,6 +54,7 @@ impl Counts {
             cells: run.cells.len(),
             kernels: run.kernels.len(),
             images: run.images.len(),
+            probes: ProbeCounts::of(run),
             images_unavailable: run
                 .images
                 .iter()
@@ -85,7 +91,12 @@ impl Counts {
                 Verdict::Expected => counts.expected += 1,
                 Verdict::UnexpectedFailure => counts.unexpected_failures += 1,
                 Verdict::UnexpectedPass => counts.unexpected_passes += 1,
-                Verdict::Flaky => counts.flaky += 1,
+                Verdict::Flaky => {
+                    counts.flaky += 1;
+                    if run.quarantine(cell).is_some() {
+                        counts.flaky_quarantined += 1;
+                    }
+                }
                 Verdict::NotRun => {
                     counts.not_run += 1;
                     if optional.contains(&cell.kernel.as_str())
@@ -99,14 +110,20 @@ impl Counts {
         counts
     }
 
-    /// The status `matrix run` exits with: 0 every cell as expected; 1 some
-    /// cell not as expected, a flaky one included: it was not on its first try; 3 all that ran was as expected,
-    /// but something could not be run that is not optional.
+    /// The status `matrix run` exits with: 0 every cell as expected and no probe
+    /// failed; 1 some probe failed, or some cell not as expected, a flaky one included
+    /// that is in no quarantine: it was not on its first try; 3 all that ran was as
+    /// expected, but something could not be run that is not optional.
     pub fn exit_code(&self) -> u8 {
         let incomplete = self.not_run > self.not_run_optional
             || self.kernels_unavailable > 0
+            || self.probes.unanswered > self.probes.unanswered_optional
             || self.images_unavailable > 0;
-        if self.unexpected_failures + self.unexpected_passes + self.flaky > 0 {
+        let found = self.unexpected_failures
+            + self.unexpected_passes
+            + (self.flaky - self.flaky_quarantined)
+            + self.probes.failed;
+        if found > 0 {
             1
         } else if incomplete {
             3
@@ -131,7 +148,12 @@ impl Counts {
             "unexpected pass",
             "unexpected passes",
         );
-        add(self.flaky, "flaky", "flaky");
+        let quarantined = format!("flaky ({} in quarantine)", self.flaky_quarantined);
+        let flaky = match self.flaky_quarantined {
+            0 => "flaky",
+            _ => &quarantined,
+        };
+        add(self.flaky, flaky, flaky);
         add(self.not_run, "not run", "not run");
         let cells = plural(self.cells, "cell");
         let mut line = format!("{cells}: {}", parts.join(", "));
@@ -162,6 +184,9 @@ impl Counts {
             if self.images_unavailable_optional > 0 {
                 line.push_str(&format!(" ({} optional)", self.images_unavailable_optional));
             }
+        }
+        if let Some(probes) = self.probes.summary() {
+            line.push_str(&format!("; {probes}"));
         }
         line
     }

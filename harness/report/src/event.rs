@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, CellId, ImageRow, KernelColumn, Run};
+use crate::{Attempt, CellId, ImageRow, KernelColumn, ProbeRecord, Run};
 
 /// Something that happened. Serialised with a `kind` field: this is what
 /// `--json` prints and `events.jsonl` holds, one per line.
@@ -136,7 +136,19 @@ pub enum Event {
         /// What came of it, verdict and cause included.
         attempt: Box<Attempt>,
     },
-    /// All of a kernel's cells are done.
+    /// A probe begins.
+    ProbeStarted {
+        /// Kernel id.
+        kernel: String,
+        /// Its name.
+        probe: String,
+    },
+    /// A probe has ended.
+    ProbeFinished {
+        /// What came of it.
+        record: Box<ProbeRecord>,
+    },
+    /// All of a kernel's cells and probes are done.
     KernelFinished {
         /// Kernel id.
         kernel: String,

@@ -1,6 +1,8 @@
 //! A column's facts as results.json has them: flat, under the names that `when`
 //! uses.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,29 @@ pub struct FactsRecord {
     pub seccomp_actions: Vec<String>,
     /// Active security modules.
     pub lsm: Vec<String>,
+    /// The mode of a security module that has one: `enforcing`, `enforce`, …
+    #[serde(default)]
+    pub lsm_modes: BTreeMap<String, String>,
+    /// Switches that decide what a userland may do; absent where the kernel has
+    /// none of that name.
+    #[serde(default)]
+    pub sysctls: BTreeMap<String, String>,
+    /// The options of its configuration that explain results, without `CONFIG_`:
+    /// `y`, `m`, `n` or a value. Empty where the configuration is not known.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+    /// What the distribution made of the source: `cloud`, `rt`, `generic`, …
+    #[serde(default)]
+    pub flavour: String,
+    /// System calls that answer ENOSYS, by name; of those that have a name.
+    #[serde(default)]
+    pub syscalls_missing: Vec<String>,
+    /// System calls it has that had no name yet when this program was made.
+    #[serde(default)]
+    pub syscalls_unnamed: Vec<String>,
+    /// System calls were tried at all.
+    #[serde(default)]
+    pub syscalls_tried: bool,
     /// 32-bit x86 programs are run.
     pub ia32: bool,
     /// x86-64 micro-architecture level of the CPU, 1 to 4.
@@ -106,6 +131,7 @@ impl CgroupLayout {
 impl From<wire::Facts> for FactsRecord {
     fn from(facts: wire::Facts) -> Self {
         Self {
+            flavour: facts.flavour().to_owned(),
             release: facts.release,
             build: facts.build,
             machine: facts.machine,
@@ -129,6 +155,12 @@ impl From<wire::Facts> for FactsRecord {
             seccomp: facts.seccomp.filter,
             seccomp_actions: facts.seccomp.actions,
             lsm: facts.lsms,
+            lsm_modes: facts.lsm_modes,
+            sysctls: facts.sysctls,
+            config: facts.config,
+            syscalls_missing: crate::syscalls::missing(&facts.syscalls),
+            syscalls_unnamed: crate::syscalls::unnamed(&facts.syscalls),
+            syscalls_tried: facts.syscalls.tried > 0,
             ia32: facts.ia32,
             cpu_level: facts.cpu_level,
             cpu_model: facts.cpu_model,

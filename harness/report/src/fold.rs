@@ -2,7 +2,10 @@
 
 use verdict::{Outcome, Verdict};
 
-use crate::{Attempt, Cell, CellId, CheckRow, ColumnStatus, Event, KernelColumn, NOT_REACHED, Run};
+use crate::{
+    Attempt, Cell, CellId, CheckRow, ColumnStatus, Event, KernelColumn, NOT_REACHED, ProbeOutcome,
+    ProbeRecord, Run,
+};
 
 /// Why a cell that has begun has no result yet.
 const BEGUN: &str = "it had begun, and nothing was heard of it yet";
@@ -23,6 +26,14 @@ pub enum FoldError {
     /// It speaks of a cell that is not in the plan.
     #[error("an event speaks of the cell {0}, which is not in the plan")]
     UnknownCell(CellId),
+    /// It speaks of a probe that is not in the plan.
+    #[error("an event speaks of the probe {kernel} × {probe}, which is not in the plan")]
+    UnknownProbe {
+        /// Kernel id.
+        kernel: String,
+        /// Its name.
+        probe: String,
+    },
     /// It says `not run` of an outcome, or gives a verdict where there is none.
     #[error("the verdict of {0} contradicts its outcome")]
     Contradiction(CellId),
@@ -92,6 +103,14 @@ impl Run {
                 }
                 column.reason = Some(reason.clone());
                 self.not_run(reason, |cell| cell.kernel == *kernel);
+                let probes = self.probes.iter_mut();
+                for record in probes.filter(|record| record.kernel == *kernel) {
+                    if matches!(record.outcome, ProbeOutcome::NotRun { .. }) {
+                        record.outcome = ProbeOutcome::NotRun {
+                            reason: reason.clone(),
+                        };
+                    }
+                }
             }
             Event::CellStarted { cell } => {
                 let cell = self.cell(cell)?;
@@ -104,6 +123,17 @@ impl Run {
                     return Err(FoldError::Contradiction(cell.clone()));
                 }
                 self.cell(cell)?.add((**attempt).clone());
+            }
+            Event::ProbeStarted { kernel, probe } => {
+                let record = self.probe(kernel, probe)?;
+                if !record.outcome.is_result() {
+                    record.outcome = ProbeOutcome::NotRun {
+                        reason: BEGUN.to_owned(),
+                    };
+                }
+            }
+            Event::ProbeFinished { record } => {
+                *self.probe(&record.kernel, &record.probe)? = (**record).clone();
             }
             Event::RunFinished {
                 finished,
@@ -152,6 +182,13 @@ impl Run {
                 *reason = format!("{reason}: {why}");
             }
         }
+        for record in &mut self.probes {
+            if let ProbeOutcome::NotRun { reason } = &mut record.outcome
+                && (reason == NOT_REACHED || reason == BEGUN)
+            {
+                *reason = format!("{reason}: {why}");
+            }
+        }
     }
 
     /// As it was before whatever ended it, with what has a result kept.
@@ -172,6 +209,13 @@ impl Run {
                 cell.outcome = Outcome::not_run(NOT_REACHED);
             }
         }
+        for record in &mut self.probes {
+            if !record.outcome.is_result() {
+                record.outcome = ProbeOutcome::NotRun {
+                    reason: NOT_REACHED.to_owned(),
+                };
+            }
+        }
     }
 
     /// Gives the reason to the cells that have no attempt.
@@ -188,6 +232,16 @@ impl Run {
             .iter_mut()
             .find(|column| column.id == id)
             .ok_or_else(|| FoldError::UnknownKernel(id.to_owned()))
+    }
+
+    fn probe(&mut self, kernel: &str, probe: &str) -> Result<&mut ProbeRecord, FoldError> {
+        self.probes
+            .iter_mut()
+            .find(|record| record.kernel == kernel && record.probe == probe)
+            .ok_or_else(|| FoldError::UnknownProbe {
+                kernel: kernel.to_owned(),
+                probe: probe.to_owned(),
+            })
     }
 
     fn cell(&mut self, id: &CellId) -> Result<&mut Cell, FoldError> {

@@ -196,6 +196,18 @@ pub(crate) fn mark(cell: Option<&Cell>) -> Option<char> {
     }
 }
 
+/// What asks for attention comes first: 0 is not as expected, 5 a pass as expected.
+pub(crate) fn urgency(cell: Option<&Cell>) -> u8 {
+    match mark(cell) {
+        Some('!') => 0,
+        Some('?') => 1,
+        Some('~') => 2,
+        Some('-') => 3,
+        Some(_) => 4,
+        None => 5,
+    }
+}
+
 /// A cell's label.
 pub(crate) fn label(cell: Option<&Cell>) -> String {
     match cell {

@@ -108,7 +108,8 @@ impl Run {
 fn progress(run: &Run) -> usize {
     let attempts: usize = run.cells.iter().map(|cell| cell.attempts.len()).sum();
     let boots: usize = run.kernels.iter().map(|kernel| kernel.boots_ms.len()).sum();
-    attempts + boots
+    let probes = run.probes.iter().filter(|record| record.boot.is_some());
+    attempts + boots + probes.count()
 }
 
 fn results(path: &Path) -> Result<Option<Run>, LoadError> {

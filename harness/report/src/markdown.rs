@@ -1,4 +1,6 @@
-//! The table in GitHub's Markdown: table.md.
+//! The table in GitHub's Markdown: table.md, and folded per image.
+
+mod compact;
 
 use crate::{
     Cell, Counts, Run,
@@ -6,8 +8,11 @@ use crate::{
         Findings, flaky_line, foreseen_line, headline, interrupted, last_words, not_run_line, title,
     },
     grid::{self, Grid},
+    probe_table::{self, ProbeTable},
     shown::one_line,
 };
+
+pub use compact::render as render_compact;
 
 /// The same content as [`crate::text::render`].
 pub fn render(run: &Run) -> String {
@@ -17,11 +22,84 @@ pub fn render(run: &Run) -> String {
         page.push('\n');
         line(&mut page, &format!("**{}**", escape(&why)));
     }
-    table(&mut page, &Grid::of(run));
-    findings(&mut page, run);
+    if !run.cells.is_empty() || run.probes.is_empty() {
+        table(&mut page, &Grid::of(run));
+        findings(&mut page, run);
+    }
+    if !run.probes.is_empty() {
+        probe_part(&mut page, run);
+    }
     page.push('\n');
     line(&mut page, &escape(&Counts::of(run).summary()));
     page
+}
+
+/// The table of probes alone.
+pub(crate) fn probes(
+    run: &Run,
+    title: &str,
+    interrupted: Option<String>,
+    counts: &Counts,
+) -> String {
+    let mut page = String::new();
+    line(&mut page, &escape(title));
+    if let Some(why) = interrupted {
+        page.push('\n');
+        line(&mut page, &format!("**{}**", escape(&why)));
+    }
+    probe_part(&mut page, run);
+    page.push('\n');
+    let summary = counts.probes.summary();
+    line(
+        &mut page,
+        summary.as_deref().unwrap_or("The run has no probes."),
+    );
+    page
+}
+
+fn probe_part(page: &mut String, run: &Run) {
+    let table = ProbeTable::of(run);
+    page.push('\n');
+    let headings = table.columns.iter().map(|id| escape(&one_line(id)));
+    row(
+        page,
+        ["runtime".to_owned()]
+            .into_iter()
+            .chain(headings)
+            .map(Into::into),
+    );
+    row(
+        page,
+        std::iter::repeat_n("---".into(), table.columns.len() + 1),
+    );
+    for (title, cells) in &table.rows {
+        let cells = cells.iter().map(|cell| {
+            let label = probe_table::label(*cell);
+            match probe_table::mark(*cell) {
+                None => label.to_owned(),
+                Some(mark @ ('!' | '?')) => format!("**{mark} {label}**"),
+                Some(mark) => format!("{mark} {label}"),
+            }
+        });
+        let title = escape(&one_line(title));
+        row(page, [title].into_iter().chain(cells).map(Into::into));
+    }
+    let legend = table.legend();
+    if !legend.is_empty() {
+        page.push('\n');
+        line(page, &escape(&legend.join("; ")));
+    }
+    for (title, items) in probe_table::sections(run) {
+        page.push('\n');
+        line(page, &format!("### {title}"));
+        page.push('\n');
+        for (item, evidence) in items {
+            line(page, &format!("- {}", escape(&item)));
+            if !evidence.is_empty() {
+                code(page, &evidence);
+            }
+        }
+    }
 }
 
 fn line(page: &mut String, text: &str) {
@@ -43,6 +121,22 @@ fn row<'a>(page: &mut String, cells: impl IntoIterator<Item = std::borrow::Cow<'
 
 fn table(page: &mut String, grid: &Grid<'_>) {
     page.push('\n');
+    headings(page, grid);
+    for group in &grid.groups {
+        let name = format!("**{}**", escape(&group.heading()));
+        let empty = std::iter::repeat_n(String::new(), grid.columns.len());
+        row(page, [name].into_iter().chain(empty).map(Into::into));
+        for check in &group.rows {
+            let cells = check.cells.iter().map(|cell| cell_text(*cell));
+            let name = escape(&one_line(check.check));
+            row(page, [name].into_iter().chain(cells).map(Into::into));
+        }
+    }
+    Legend::of(grid).write(page);
+}
+
+/// The kernels, and the facts they are read by.
+fn headings(page: &mut String, grid: &Grid<'_>) {
     let headings = grid.columns.iter().map(|column| escape(&column.heading()));
     row(
         page,
@@ -64,26 +158,33 @@ fn table(page: &mut String, grid: &Grid<'_>) {
             }),
         );
     }
-    for group in &grid.groups {
-        let name = format!("**{}**", escape(&group.heading()));
-        let empty = std::iter::repeat_n(String::new(), grid.columns.len());
-        row(page, [name].into_iter().chain(empty).map(Into::into));
-        for check in &group.rows {
-            let cells = check.cells.iter().map(|cell| cell_text(*cell));
-            let name = escape(&one_line(check.check));
-            row(page, [name].into_iter().chain(cells).map(Into::into));
+}
+
+/// What the marks mean, and the footnotes.
+struct Legend<'g> {
+    marks: Vec<&'static str>,
+    notes: &'g [String],
+}
+
+impl<'g> Legend<'g> {
+    fn of(grid: &'g Grid<'_>) -> Self {
+        Self {
+            marks: grid.legend(),
+            notes: &grid.notes,
         }
     }
-    let legend = grid.legend();
-    if !legend.is_empty() {
-        page.push('\n');
-        line(page, &escape(&legend.join("; ")));
-    }
-    if !grid.notes.is_empty() {
-        page.push('\n');
-    }
-    for (index, note) in grid.notes.iter().enumerate() {
-        line(page, &format!("- \\[{}\\] {}", index + 1, escape(note)));
+
+    fn write(&self, page: &mut String) {
+        if !self.marks.is_empty() {
+            page.push('\n');
+            line(page, &escape(&self.marks.join("; ")));
+        }
+        if !self.notes.is_empty() {
+            page.push('\n');
+        }
+        for (index, note) in self.notes.iter().enumerate() {
+            line(page, &format!("- \\[{}\\] {}", index + 1, escape(note)));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::FactsRecord;
+use crate::{FactsRecord, ProbeRecord, Shard};
 
 /// Everything one `matrix run` recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +22,9 @@ pub struct Run {
     /// Every planned cell, in the plan's order: kernel by kernel, image by
     /// image, check by check.
     pub cells: Vec<Cell>,
+    /// Every planned probe, kernel by kernel; none where none were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeRecord>,
 }
 
 /// The present value of [`Run::schema`].
@@ -56,6 +59,9 @@ pub struct RunHead {
     pub settings: BTreeMap<String, String>,
     /// Where wall time went, milliseconds.
     pub timings: BTreeMap<String, u64>,
+    /// The part of the plan it is; none of a whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 impl Run {
@@ -71,19 +77,7 @@ impl Run {
         for kernel in &kernels {
             for image in &images {
                 for check in &image.checks {
-                    cells.push(Cell {
-                        kernel: kernel.id.clone(),
-                        image: image.id.clone(),
-                        check: check.name.clone(),
-                        runtime: runtime.to_owned(),
-                        outcome: verdict::Outcome::not_run(NOT_REACHED),
-                        expected: None,
-                        because: None,
-                        verdict: verdict::Verdict::NotRun,
-                        attempts: Vec::new(),
-                        cause: None,
-                        duration_ms: None,
-                    });
+                    cells.push(Cell::planned(&kernel.id, &image.id, &check.name, runtime));
                 }
             }
         }
@@ -93,6 +87,7 @@ impl Run {
             kernels,
             images,
             cells,
+            probes: Vec::new(),
         }
     }
 
@@ -104,6 +99,16 @@ impl Run {
     /// The image of this name.
     pub fn image(&self, id: &str) -> Option<&ImageRow> {
         self.images.iter().find(|image| image.id == id)
+    }
+
+    /// The quarantine that a cell's check is in, where it held when the run began.
+    pub fn quarantine(&self, cell: &Cell) -> Option<&Quarantine> {
+        let image = self.image(&cell.image)?;
+        let check = image.checks.iter().find(|check| check.name == cell.check)?;
+        check
+            .quarantine
+            .as_ref()
+            .filter(|quarantine| quarantine.holds(&self.run.started))
     }
 
     /// The program neither came to the run's end nor was told to stop: it was
@@ -119,6 +124,23 @@ pub fn schema() -> serde_json::Value {
 }
 
 impl Cell {
+    /// A cell whose turn has not come.
+    pub(crate) fn planned(kernel: &str, image: &str, check: &str, runtime: &str) -> Self {
+        Self {
+            kernel: kernel.to_owned(),
+            image: image.to_owned(),
+            check: check.to_owned(),
+            runtime: runtime.to_owned(),
+            outcome: verdict::Outcome::not_run(NOT_REACHED),
+            expected: None,
+            because: None,
+            verdict: verdict::Verdict::NotRun,
+            attempts: Vec::new(),
+            cause: None,
+            duration_ms: None,
+        }
+    }
+
     /// Which one it is.
     pub fn id(&self) -> CellId {
         CellId {
@@ -183,6 +205,26 @@ pub struct KernelColumn {
     pub notes: Option<String>,
 }
 
+impl KernelColumn {
+    /// A column of which nothing is known yet.
+    pub fn planned(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            status: ColumnStatus::Pending,
+            reason: None,
+            optional: false,
+            release: None,
+            package: BTreeMap::new(),
+            command_line: None,
+            settings: BTreeMap::new(),
+            facts: None,
+            boots_ms: Vec::new(),
+            slowdown_permille: None,
+            notes: None,
+        }
+    }
+}
+
 /// A userland.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -210,6 +252,31 @@ pub struct CheckRow {
     pub name: String,
     /// Program and arguments.
     pub command: Vec<String>,
+    /// It is known to be flaky.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
+}
+
+/// A flaky check that is put up with for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quarantine {
+    /// Who sees to it.
+    pub owner: String,
+    /// The last day it is put up with: `2027-01-31`.
+    pub until: String,
+    /// Why it is.
+    pub because: Option<String>,
+}
+
+impl Quarantine {
+    /// Whether it still holds for a run that began at this time, RFC 3339 in UTC.
+    pub fn holds(&self, started: &str) -> bool {
+        // Days written alike compare as text.
+        started
+            .get(..10)
+            .is_some_and(|day| day <= self.until.as_str())
+    }
 }
 
 /// Which cell.

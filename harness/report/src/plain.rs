@@ -105,6 +105,17 @@ pub fn plain_line(event: &Event) -> Option<String> {
             // The mark's place stays where there is none.
             return Some(format!("{mark} {}", one_line(&line[1..])));
         }
+        Event::ProbeFinished { record } => {
+            let mark = record.outcome.mark().unwrap_or(' ');
+            let mut line = format!(" {}: {}", record.id(), record.outcome.label());
+            if let Some(detail) = record.outcome.detail() {
+                line.push_str(&format!(" ({detail})"));
+            }
+            if let Some(took) = record.duration_ms {
+                line.push_str(&format!(" [{}]", duration(took)));
+            }
+            return Some(format!("{mark} probe {}", one_line(&line)));
+        }
         Event::KernelFinished { kernel } => format!("kernel {kernel}: done"),
         Event::RunFinished {
             timings,
@@ -119,7 +130,9 @@ pub fn plain_line(event: &Event) -> Option<String> {
                 Some(why) => format!("run cut short{took}: {why}"),
             }
         }
-        Event::FetchProgress { .. } | Event::CellStarted { .. } => return None,
+        Event::FetchProgress { .. } | Event::CellStarted { .. } | Event::ProbeStarted { .. } => {
+            return None;
+        }
     };
     Some(one_line(&line))
 }

@@ -168,6 +168,15 @@ impl Recorder {
     }
 }
 
+/// Writes a file so that who reads sees the old or the new one whole, and the new
+/// one outlives the machine.
+///
+/// # Errors
+/// When it cannot be written; the error names it.
+pub fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    replace(path, content, true)
+}
+
 /// Writes beside the file and renames: who reads sees the old or the new whole.
 fn replace(path: &Path, content: &[u8], durable: bool) -> std::io::Result<()> {
     let mut name = path.as_os_str().to_owned();

@@ -10,6 +10,7 @@ use crate::{
         Findings, flaky_line, foreseen_line, headline, interrupted, last_words, not_run_line, title,
     },
     grid::{self, Grid},
+    probe_table::{self, ProbeTable},
     shown::one_line,
 };
 
@@ -35,11 +36,101 @@ pub fn render(run: &Run, options: Options) -> String {
     if let Some(why) = interrupted(run) {
         page.line(style(Colour::Yellow), &why);
     }
-    table(&mut page, &Grid::of(run), options.width);
-    findings(&mut page, run);
+    if !run.cells.is_empty() || run.probes.is_empty() {
+        table(&mut page, &Grid::of(run), options.width);
+        findings(&mut page, run);
+    }
+    if !run.probes.is_empty() {
+        probe_part(&mut page, run, options.width);
+    }
     page.blank();
     page.line(Style::new(), &Counts::of(run).summary());
     page.text
+}
+
+/// The table of probes alone.
+pub(crate) fn probes(
+    run: &Run,
+    options: Options,
+    title: &str,
+    interrupted: Option<String>,
+    counts: &Counts,
+) -> String {
+    let mut page = Page {
+        text: String::new(),
+        colour: options.colour,
+    };
+    page.line(Style::new().effects(Effects::DIMMED), title);
+    if let Some(why) = interrupted {
+        page.line(style(Colour::Yellow), &why);
+    }
+    probe_part(&mut page, run, options.width);
+    page.blank();
+    let summary = counts.probes.summary();
+    page.line(
+        Style::new(),
+        summary.as_deref().unwrap_or("the run has no probes"),
+    );
+    page.text
+}
+
+fn probe_part(page: &mut Page, run: &Run, width: Option<usize>) {
+    use unicode_width::UnicodeWidthStr as _;
+    let bold = Style::new().effects(Effects::BOLD);
+    let table = ProbeTable::of(run);
+    let text = |cell| {
+        let mark = probe_table::mark(cell).unwrap_or(' ');
+        format!("{mark} {}", probe_table::label(cell))
+    };
+    let first = table.rows.iter().map(|(title, _)| title.width()).max();
+    let first = first.unwrap_or(0).max("runtime".len());
+    let widths: Vec<usize> = (0..table.columns.len())
+        .map(|column| {
+            let cells = table
+                .rows
+                .iter()
+                .map(|(_, cells)| text(cells[column]).width());
+            let heading = table.columns[column].width() + 2;
+            cells.chain([heading]).max().unwrap_or(0)
+        })
+        .collect();
+    for part in parts(first, &widths, width) {
+        page.blank();
+        page.padded(bold, "runtime", first);
+        for column in part.clone() {
+            page.text.push_str(GAP);
+            let heading = format!("  {}", one_line(table.columns[column]));
+            page.padded(bold, &heading, widths[column]);
+        }
+        page.end();
+        for (title, cells) in &table.rows {
+            page.padded(Style::new(), &one_line(title), first);
+            for column in part.clone() {
+                page.text.push_str(GAP);
+                let cell = cells[column];
+                let colour = style(probe_table::colour(cell));
+                page.padded(colour, &text(cell), widths[column]);
+            }
+            page.end();
+        }
+    }
+    let legend = table.legend();
+    if !legend.is_empty() {
+        page.blank();
+    }
+    for mark in legend {
+        page.line(Style::new().effects(Effects::DIMMED), mark);
+    }
+    for (title, items) in probe_table::sections(run) {
+        heading(page, title);
+        for (item, evidence) in items {
+            page.line(Style::new(), &format!("- {item}"));
+            for line in evidence {
+                let dim = Style::new().effects(Effects::DIMMED);
+                page.line(dim, &format!("    | {line}"));
+            }
+        }
+    }
 }
 
 /// Text that grows line by line.

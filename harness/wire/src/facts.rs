@@ -1,6 +1,8 @@
 //! What a kernel is and can do, as observed from inside: the keys a table of
 //! results is read by.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Facts of one booted kernel. Field names are the names expectations use.
@@ -26,6 +28,18 @@ pub struct Facts {
     pub seccomp: SeccompFacts,
     /// /sys/kernel/security/lsm, or what can be told without it.
     pub lsms: Vec<String>,
+    /// The mode of a module that has one: selinux `enforcing` or `permissive`,
+    /// apparmor `enforce`, `complain` or `off`, lockdown `none`, `integrity`, …
+    pub lsm_modes: BTreeMap<String, String>,
+    /// Switches that decide what a userland may do, by their sysctl names; those
+    /// the kernel does not have are absent.
+    pub sysctls: BTreeMap<String, String>,
+    /// Options of the kernel's configuration, without `CONFIG_`: `y`, `m`, `n` or
+    /// a value. The guest leaves it empty, and the harness fills it from the
+    /// kernel's package: what is known without the guest need not travel.
+    pub config: BTreeMap<String, String>,
+    /// The system calls that answer ENOSYS.
+    pub syscalls: SyscallFacts,
     /// 32-bit x86 programs are run.
     pub ia32: bool,
     /// x86-64 micro-architecture level of the CPU, 1 to 4; the psABI's list.
@@ -40,6 +54,33 @@ pub struct Facts {
     pub filesystems: Vec<String>,
     /// Modules the guest loaded, in order.
     pub modules: Vec<String>,
+}
+
+impl Facts {
+    /// What the distribution made of the source, as the release says:
+    /// `cloud` of 6.1.0-50-cloud-amd64, `rt` of 6.1.0-50-rt-amd64, else
+    /// `generic`.
+    #[must_use]
+    pub fn flavour(&self) -> &str {
+        self.release
+            .split(['-', '.', '+'])
+            .find(|word| {
+                [
+                    "aws",
+                    "azure",
+                    "cloud",
+                    "debug",
+                    "gcp",
+                    "kvm",
+                    "lowlatency",
+                    "oracle",
+                    "rt",
+                    "virtual",
+                ]
+                .contains(word)
+            })
+            .unwrap_or("generic")
+    }
 }
 
 /// The three states of the page at 0xffffffffff600000, read from the
@@ -89,6 +130,18 @@ pub struct NamespaceFacts {
     /// Why not: the errno's name and the switch that governs it. Where root can
     /// and an unprivileged process cannot, `without privilege: ` and why.
     pub user_refusal: Option<String>,
+}
+
+/// x86-64 system calls, each tried once with arguments that do nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyscallFacts {
+    /// One more than the last number that was tried; 0: none was.
+    pub tried: u16,
+    /// Those that answered ENOSYS.
+    pub missing: Vec<u16>,
+    /// Those that cannot be tried (`exit`, `reboot`); every x86-64 kernel has
+    /// them.
+    pub untried: Vec<u16>,
 }
 
 /// seccomp, as prctl and /proc/sys/kernel/seccomp tell.

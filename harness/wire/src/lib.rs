@@ -17,6 +17,7 @@
 //! host    Begin          guest   Facts
 //! host    Put …          (the runtime; no answer)
 //! host    Run            guest   Finished
+//! host    Probe          guest   Probed
 //! host    PowerOff       (the machine ends)
 //! ```
 //!
@@ -27,10 +28,12 @@
 mod cell;
 mod facts;
 mod frame;
+mod probe;
 
 pub use cell::{Captured, CellRequest, CellResult, Command, End, KernelLine, Limits};
-pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, Vsyscall};
+pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, SyscallFacts, Vsyscall};
 pub use frame::{FrameError, MAX_FRAME, read, write};
+pub use probe::{Probe, ProbeModule, ProbeOutcome, ProbeRequest, ProbeResult};
 
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +100,8 @@ pub enum ToGuest {
     },
     /// Run one cell and answer with [`FromGuest::Finished`].
     Run(Box<CellRequest>),
+    /// Carry out one probe and answer with [`FromGuest::Probed`].
+    Probe(Box<ProbeRequest>),
     /// Sync nothing, stop the machine.
     PowerOff,
 }
@@ -136,6 +141,8 @@ pub enum FromGuest {
     Log(Vec<KernelLine>),
     /// The answer to [`ToGuest::Run`].
     Finished(Box<CellResult>),
+    /// The answer to [`ToGuest::Probe`].
+    Probed(Box<ProbeResult>),
     /// The guest cannot go on; the reason names what is missing and the switch
     /// that would bring it.
     Fatal {

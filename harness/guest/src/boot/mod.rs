@@ -2,6 +2,7 @@
 
 mod channel;
 mod modules;
+mod requirements;
 mod root;
 
 use std::fs;
@@ -35,6 +36,7 @@ pub(crate) fn boot() -> Result<Booted> {
         kernel_log::note(&failure.to_string());
     }
     let mut channel = channel::open(&load.failures)?;
+    requirements::check(&load.failures)?;
     let started = Instant::now();
     wire::spin(wire::SPIN_ITERATIONS);
     let spin = nanoseconds(started.elapsed());

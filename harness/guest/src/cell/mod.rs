@@ -7,6 +7,7 @@ mod end;
 mod processes;
 mod rooted;
 mod runtime_process;
+mod supervised;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use crate::kernel_log::{self, KernelLog};
 use bundle::Bundle;
 use processes::PidOne;
 use runtime_process::RuntimeProcess;
+pub(crate) use supervised::supervise;
 use watch::Watched;
 
 /// How long the kernel's last words about a death are waited for. It logs a
@@ -69,6 +71,11 @@ impl Cells {
             disks: Disks::default(),
             fallbacks: BTreeSet::new(),
         }
+    }
+
+    /// What probes share with cells: the disks, the kernel's log.
+    pub(crate) fn shared(&mut self) -> (&mut Disks, &mut KernelLog) {
+        (&mut self.disks, &mut self.log)
     }
 
     /// Runs one cell. Trouble with the cell is its result's end.

@@ -6,6 +6,8 @@ mod fork;
 mod ia32;
 mod overlay;
 mod security;
+mod syscalls;
+mod sysctl;
 mod user_namespace;
 
 use std::fs;
@@ -37,6 +39,10 @@ pub(crate) fn gather(modules: Vec<String>, cgroup: CgroupFacts) -> Result<Facts>
         },
         seccomp: security::seccomp()?,
         lsms: security::lsms(),
+        lsm_modes: security::modes(),
+        sysctls: sysctl::read(),
+        config: std::collections::BTreeMap::new(),
+        syscalls: syscalls::probe()?,
         ia32: ia32::probe()?,
         cpu_level: cpu::level(cpu::Features::read()),
         cpu_model: cpu::model(),

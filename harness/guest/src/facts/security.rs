@@ -1,5 +1,6 @@
 //! seccomp and the security modules.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -79,6 +80,41 @@ fn lsms_by_trace(
     found
 }
 
+/// The mode of each module that has one.
+pub(super) fn modes() -> BTreeMap<String, String> {
+    modes_by(|path| fs::read_to_string(path).ok())
+}
+
+fn modes_by(content: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let mut modes = BTreeMap::new();
+    let mut found = |name: &str, mode: &str| modes.insert(name.to_owned(), mode.to_owned());
+    // /sys/fs/selinux is mounted by userlands alone; a module without a policy
+    // enforces nothing.
+    if let Some(enforce) = content("/sys/fs/selinux/enforce") {
+        let enforcing = enforce.trim() == "1";
+        found(
+            "selinux",
+            if enforcing { "enforcing" } else { "permissive" },
+        );
+    }
+    if let Some(enabled) = content("/sys/module/apparmor/parameters/enabled") {
+        if enabled.trim() != "Y" {
+            found("apparmor", "off");
+        } else if let Some(mode) = content("/sys/module/apparmor/parameters/mode") {
+            found("apparmor", mode.trim());
+        }
+    }
+    // `[none] integrity confidentiality`: the brackets tell (Linux 5.4).
+    if let Some(list) = content("/sys/kernel/security/lockdown")
+        && let Some(mode) = list
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))
+    {
+        found("lockdown", mode);
+    }
+    modes
+}
+
 fn words(text: &str, separator: impl Fn(char) -> bool) -> Vec<String> {
     text.split(separator)
         .filter(|word| !word.is_empty())
@@ -99,6 +135,32 @@ mod tests {
         assert_eq!(found, ["capability", "yama", "apparmor"]);
         let found = lsms_by_trace(|_| Some("N\n".to_owned()), |_| false);
         assert_eq!(found, ["capability"]);
+    }
+
+    #[test]
+    fn modes_are_read_where_the_module_shows_them() {
+        let modes = modes_by(|path| {
+            Some(match path {
+                "/sys/fs/selinux/enforce" => "0".to_owned(),
+                "/sys/module/apparmor/parameters/enabled" => "Y\n".to_owned(),
+                "/sys/module/apparmor/parameters/mode" => "enforce\n".to_owned(),
+                "/sys/kernel/security/lockdown" => "none [integrity] confidentiality\n".to_owned(),
+                _ => return None,
+            })
+        });
+        let modes: Vec<_> = modes
+            .iter()
+            .map(|(name, mode)| (&**name, &**mode))
+            .collect();
+        assert_eq!(
+            modes,
+            [
+                ("apparmor", "enforce"),
+                ("lockdown", "integrity"),
+                ("selinux", "permissive")
+            ]
+        );
+        assert!(modes_by(|_| None).is_empty());
     }
 
     #[test]

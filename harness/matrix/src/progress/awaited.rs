@@ -14,7 +14,7 @@ pub(crate) struct Awaited {
     transfers: Transfers,
     /// Kernel → since when its machine boots.
     boots: BTreeMap<String, Instant>,
-    /// Kernel → the cell that runs on it, and since when.
+    /// Kernel → the cell or probe that runs on it, and since when.
     cells: BTreeMap<String, (String, Instant)>,
 }
 
@@ -34,6 +34,13 @@ impl Awaited {
             }
             Event::CellFinished { cell, .. } => {
                 self.cells.remove(&cell.kernel);
+            }
+            Event::ProbeStarted { kernel, probe } => {
+                let running = (format!("{kernel} × {probe}"), now);
+                self.cells.insert(kernel.clone(), running);
+            }
+            Event::ProbeFinished { record } => {
+                self.cells.remove(&record.kernel);
             }
             Event::VmGone { kernel, .. }
             | Event::KernelUnavailable { kernel, .. }

@@ -43,8 +43,11 @@ pub(crate) struct Bars {
 #[derive(Debug)]
 struct KernelBar {
     bar: ProgressBar,
+    /// Cells and probes.
     cells: u64,
     done: BTreeSet<CellId>,
+    /// Names of the probes that are done.
+    probes_done: BTreeSet<String>,
     /// What it is at, and since when; none when it is fetched, or done.
     state: Option<(String, Instant)>,
 }
@@ -76,14 +79,23 @@ impl Bars {
                 .filter(|cell| cell.outcome.is_result())
                 .map(report::Cell::id)
                 .collect();
+            let probes = || {
+                let all = run.probes.iter();
+                all.filter(|record| record.kernel == kernel.id)
+            };
+            let probes_done: BTreeSet<String> = probes()
+                .filter(|record| record.outcome.is_result())
+                .map(|record| record.probe.clone())
+                .collect();
             let bar = KernelBar {
                 bar: bars.add(CELLS, &kernel.id),
-                cells: cells().count() as u64,
+                cells: (cells().count() + probes().count()) as u64,
                 done,
+                probes_done,
                 state: None,
             };
             bar.show_cells();
-            if bar.done.len() as u64 == bar.cells {
+            if bar.position() == bar.cells {
                 bar.bar.finish_with_message("done");
             } else {
                 bar.bar.set_message("waiting for its turn");
@@ -156,6 +168,18 @@ impl Bars {
                     kernel.show_cells();
                 }
                 if attempt.verdict.is_unexpected() {
+                    self.line(event);
+                }
+            }
+            Event::ProbeStarted { kernel, probe } => {
+                self.at(kernel, format!("probe {probe}"), now);
+            }
+            Event::ProbeFinished { record } => {
+                if let Some(kernel) = self.kernels.get_mut(&record.kernel) {
+                    kernel.probes_done.insert(record.probe.clone());
+                    kernel.show_cells();
+                }
+                if matches!(record.outcome, report::ProbeOutcome::Failed { .. }) {
                     self.line(event);
                 }
             }
@@ -278,10 +302,14 @@ impl Bars {
 }
 
 impl KernelBar {
+    fn position(&self) -> u64 {
+        (self.done.len() + self.probes_done.len()) as u64
+    }
+
     fn show_cells(&self) {
         self.bar.set_style(style(CELLS));
         self.bar.set_length(self.cells);
-        self.bar.set_position(self.done.len() as u64);
+        self.bar.set_position(self.position());
     }
 
     fn tell_state(&self, now: Instant) {

@@ -81,7 +81,9 @@ impl Lines {
                     .flatten()
             }
             // A cell's start is told by its end, or by a silence.
-            Event::CellStarted { .. } | Event::FetchProgress { .. } => None,
+            Event::CellStarted { .. }
+            | Event::ProbeStarted { .. }
+            | Event::FetchProgress { .. } => None,
             _ => report::plain_line(event),
         }
     }

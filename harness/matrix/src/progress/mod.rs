@@ -33,6 +33,8 @@ pub(crate) fn kernel_purpose(id: &str) -> String {
 pub(crate) struct Display {
     kind: Kind,
     json: bool,
+    /// The table is printed at the end.
+    table: bool,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,26 @@ impl Display {
             (false, true) => Kind::Bars(Box::new(Bars::new(run))),
             (false, false) => Kind::Lines(Lines::new(verbose)),
         };
-        Display { kind, json }
+        Display {
+            kind,
+            json,
+            table: !json,
+        }
+    }
+
+    /// Bars where a person watches, and else nothing at all: for one command, whose
+    /// output is the result.
+    pub(crate) fn unobtrusive(run: &Run) -> Self {
+        let kind = if io::stderr().is_terminal() && std::env::var_os("CI").is_none() {
+            Kind::Bars(Box::new(Bars::new(run)))
+        } else {
+            Kind::Quiet
+        };
+        Display {
+            kind,
+            json: false,
+            table: false,
+        }
     }
 
     /// Shows one event.
@@ -89,16 +110,29 @@ impl Display {
     /// Prints the result.
     pub(crate) fn finish(mut self, run: &Run, folder: &Path) -> Result<(), Failure> {
         self.close();
-        if !self.json {
+        if self.table {
             print(&terminal_text(run))?;
         }
-        write_stderr(&format!("recorded in {}\n", folder.display()));
+        if self.table || self.json {
+            print_recorded(folder);
+            crate::github::tell(run, self.json);
+        }
         Ok(())
     }
 }
 
-/// The table as this terminal can show it.
+/// Tells where a run's record is.
+pub(crate) fn print_recorded(folder: &Path) {
+    write_stderr(&format!("recorded in {}\n", folder.display()));
+}
+
+/// The tables as this terminal can show them.
 pub(crate) fn terminal_text(run: &Run) -> String {
+    report::text::render(run, terminal_options())
+}
+
+/// What this terminal can show.
+pub(crate) fn terminal_options() -> report::text::Options {
     let stdout = io::stdout();
     let terminal = stdout.is_terminal();
     // A pipe has no width: one wide table, for grep and less -S.
@@ -111,7 +145,7 @@ pub(crate) fn terminal_text(run: &Run) -> String {
     };
     let colour = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
     let width = width.filter(|width| *width > 0);
-    report::text::render(run, report::text::Options { width, colour })
+    report::text::Options { width, colour }
 }
 
 /// Prints a result to stdout. A reader that has seen enough (`| head`) is no
@@ -125,6 +159,11 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// One line of progress on stderr, outside of any run.
+pub(crate) fn note(text: &str) {
+    write_stderr(&format!("{text}\n"));
 }
 
 /// Tells why the program ends without having done what it was asked.
@@ -146,7 +185,7 @@ fn write_stdout(text: &str) {
         .and_then(|()| stdout.flush());
 }
 
-fn write_stderr(text: &str) {
+pub(crate) fn write_stderr(text: &str) {
     // Nobody is left to tell when stderr is gone.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

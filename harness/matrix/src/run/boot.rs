@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plan::Kernel;
 use qemu_runner::{
-    Acceleration, BOOT_MODULES, Disk, Machine, Qemu, Spawner, Vm, VmEnd, VmlinuxError,
+    Acceleration, BOOT_MODULES, Configuration, CpuLevel, Disk, Machine, Qemu, Spawner, Vm, VmEnd,
+    VmlinuxError,
 };
 use report::{ColumnStatus, Event, KernelColumn};
 use supply::{KernelFiles, Key, Supply, Tool};
@@ -16,6 +17,7 @@ use wire::{Begin, FromGuest, ToGuest};
 use super::kernel_log::KernelLog;
 use super::options::Options;
 use super::phases::milliseconds;
+use super::probes;
 use super::record;
 use super::sink::Sink;
 use crate::cli::AccelerationChoice;
@@ -57,6 +59,8 @@ pub(crate) enum BootError {
     NoKvm(String),
     #[error("the kernel lacks what the guest needs at the least: {}", .0.join(", "))]
     Missing(Vec<String>),
+    #[error("a {wanted} processor was asked for, and the guest sees level {got}")]
+    CpuLevel { wanted: String, got: u8 },
 }
 
 impl From<VmEnd> for BootError {
@@ -81,13 +85,22 @@ impl BootError {
 pub(crate) struct Prepared {
     kernel: PathBuf,
     initramfs: PathBuf,
+    /// The modules probes want; none where there are no probes.
+    probe_modules: Option<PathBuf>,
     files: KernelFiles,
+    /// Where the package or the file has it.
+    configuration: Option<Configuration>,
 }
 
 impl Prepared {
     /// Where the kernel came from, as it is recorded.
     pub(crate) fn package(&self) -> &BTreeMap<String, String> {
         &self.files.package
+    }
+
+    /// Where the modules that probes want are kept, as one frame of the wire.
+    pub(super) fn probe_modules_file(&self) -> Option<&Path> {
+        self.probe_modules.as_deref()
     }
 }
 
@@ -155,31 +168,65 @@ impl<'a> Bootery<'a> {
             Ok::<(), BootError>(fs_err::write(staging, bootable)?)
         })?;
 
-        let key = Key::new("initramfs-1")
+        let configuration = match &files.configuration {
+            Some(path) => Some(Configuration::parse(&String::from_utf8_lossy(
+                &fs_err::read(path)?,
+            ))),
+            None => None,
+        };
+        let key = Key::new("initramfs-2")
             .with("guest", programs::GUEST)
             .with("kernel", &files.digest)
             .with("modules", BOOT_MODULES.join(" "));
         let initramfs = cache.build("initramfs", &key, |staging| {
             let plan = qemu_runner::select_modules(files.modules.as_deref(), BOOT_MODULES)?;
-            // The guest falls back where overlay or the random number generator
-            // are missing; without a channel or disks there is nothing to run.
-            let missing: Vec<String> = plan
-                .missing
-                .iter()
-                .filter(|name| !matches!(name.as_str(), "overlay" | "virtio_rng"))
-                .map(|name| format!("{name} is neither built in nor a module"))
-                .collect();
+            let missing = qemu_runner::missing(&plan, configuration.as_ref());
             if !missing.is_empty() {
                 return Err(BootError::Missing(missing));
             }
             let archive = qemu_runner::initramfs(programs::GUEST, &plan)?;
             Ok(fs_err::write(staging, archive)?)
         })?;
+        let probe_modules = match self.options.probes {
+            true => Some(self.probe_modules(&files)?),
+            false => None,
+        };
         Ok(Prepared {
             kernel: bootable,
             initramfs,
+            probe_modules,
             files,
+            configuration,
         })
+    }
+
+    /// Probes' modules are not in the initramfs, where every boot would pay for
+    /// them: they are sent over the channel before the first probe that wants
+    /// them. Which of the names a kernel has differs; what one lacks shows in what
+    /// the runtime then cannot do.
+    fn probe_modules(&self, files: &KernelFiles) -> Result<PathBuf, BootError> {
+        let wanted = probes::wanted_modules();
+        let key = Key::new("probe-modules-1")
+            .with("kernel", &files.digest)
+            .with("modules", wanted.join(" "));
+        let built = self
+            .supply
+            .cache()
+            .build("probe-modules", &key, |staging| {
+                let plan = qemu_runner::select_modules(files.modules.as_deref(), &wanted)?;
+                let modules: Vec<wire::ProbeModule> = plan
+                    .modules
+                    .into_iter()
+                    .map(|module| wire::ProbeModule {
+                        name: module.name,
+                        content: module.content,
+                    })
+                    .collect();
+                let mut frame = Vec::new();
+                wire::write(&mut frame, &modules).map_err(std::io::Error::other)?;
+                Ok::<(), BootError>(fs_err::write(staging, frame)?)
+            })?;
+        Ok(built)
     }
 
     fn qemu(&self) -> Result<&Qemu, BootError> {
@@ -203,15 +250,19 @@ impl<'a> Bootery<'a> {
             acceleration,
             cpu: kernel.settings.cpu.clone(),
             memory: kernel.settings.memory,
-            cpus: 1,
+            cpus: kernel.settings.cpus,
             kernel: prepared.kernel.clone(),
             initramfs: prepared.initramfs.clone(),
-            command_line: [qemu_runner::base_command_line(acceleration)]
-                .iter()
-                .chain(&kernel.settings.command_line)
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(" "),
+            command_line: [qemu_runner::base_command_line(
+                acceleration,
+                prepared.files.release.as_deref(),
+                kernel.settings.cpus,
+            )]
+            .iter()
+            .chain(&kernel.settings.command_line)
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(" "),
             disks,
             console,
         })
@@ -334,7 +385,15 @@ impl<'a> Bootery<'a> {
 
         vm.send(&ToGuest::Begin(self.begin(kernel)?))?;
         let (facts, boot_log) = match vm.receive(ANSWER.mul_f64(slowdown))? {
-            FromGuest::Facts { facts, boot_log } => (*facts, boot_log),
+            FromGuest::Facts {
+                mut facts,
+                boot_log,
+            } => {
+                if let Some(configuration) = &prepared.configuration {
+                    facts.config = configuration.telling();
+                }
+                (*facts, boot_log)
+            }
             other => {
                 return Err(BootError::OutOfTurn {
                     wanted: "Facts",
@@ -342,6 +401,15 @@ impl<'a> Bootery<'a> {
                 });
             }
         };
+        // A cell on another processor than its column says would be a lie.
+        if let Some(level) = CpuLevel::of(&kernel.settings.cpu)
+            && level.number() != facts.cpu_level
+        {
+            return Err(BootError::CpuLevel {
+                wanted: kernel.settings.cpu.clone(),
+                got: facts.cpu_level,
+            });
+        }
         let log = KernelLog::create(console.with_extension("kmsg.log"), &boot_log)?;
         vm.send(&ToGuest::Put {
             path: wire::RUNTIME_PATH.to_owned(),

@@ -78,11 +78,7 @@ fn finished(phases: &Phases, interrupted: Option<String>) -> Event {
 }
 
 fn status(run: &Run) -> Status {
-    match Counts::of(run).exit_code() {
-        0 => Status::Done,
-        1 => Status::Unexpected,
-        _ => Status::Incomplete,
-    }
+    Status::of_run(&Counts::of(run))
 }
 
 #[cfg(test)]
@@ -107,6 +103,7 @@ mod tests {
             host: BTreeMap::new(),
             settings: BTreeMap::new(),
             timings: BTreeMap::new(),
+            shard: None,
         };
         Run::planned(head, Vec::new(), Vec::new(), "bundled")
     }

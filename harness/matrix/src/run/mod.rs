@@ -14,6 +14,7 @@ mod kernel_log;
 mod options;
 mod panic;
 mod phases;
+mod probes;
 mod record;
 mod resume;
 mod session;
@@ -36,7 +37,7 @@ use supply::Supply;
 use crate::cli::{Global, RunArguments, SelectionArguments};
 use crate::error::{Failure, Status};
 use crate::progress::Display;
-use crate::show;
+use crate::{diff, shard, show};
 pub(crate) use boot::remembered_acceleration;
 use follow::follow;
 use options::Options;
@@ -48,8 +49,13 @@ use worker::Worker;
 /// `matrix run`.
 pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status, Failure> {
     let project = load_project(global)?;
-    let options = Options::resolve(&arguments);
+    let mut options = Options::resolve(&arguments);
     let directory = std::env::current_dir()?;
+    let baseline = diff::baseline(
+        global,
+        arguments.baseline.as_deref(),
+        arguments.output.as_deref(),
+    )?;
     let job = match &arguments.resume {
         Some(run) => {
             let folder = show::find(global, Some(run), arguments.output.as_deref())?;
@@ -57,6 +63,7 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             let Some(run) = recorder.run() else {
                 return Err(RecordError::NotStarted.into());
             };
+            options.probes = !run.probes.is_empty();
             let Resumed { plan, done } = resume::resume(&project, run, &directory)?;
             Job {
                 plan,
@@ -67,15 +74,31 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             }
         }
         None => {
-            let plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
+            let mut plan = plan::plan(&project, &selection(&arguments.selection, directory))?;
+            let shard = match arguments.shard {
+                None => None,
+                Some(choice) => {
+                    let (index, of) = choice.resolve(|name| std::env::var(name).ok())?;
+                    let before = shard::recorded_before(&project.root);
+                    Some(shard::take(&mut plan, index, of, before.as_ref())?)
+                }
+            };
+            if arguments.only_probes {
+                plan.images.clear();
+            }
             if arguments.dry_run {
                 crate::progress::print(&plan::describe_plan(&plan))?;
+                if options.probes {
+                    let probes = wire::Probe::ALL.len();
+                    crate::progress::print(&format!("{probes} probes on each kernel\n"))?;
+                }
                 return Ok(Status::Done);
             }
             let started = Timestamp::now();
             let id = record::run_id(started);
             let folder = runs_folder(&project.root, arguments.output.as_deref()).join(&id);
-            let run = record::planned(&plan, &options, id, started);
+            let mut run = record::planned(&plan, &options, id, started);
+            run.run.shard = shard;
             let mut recorder = Recorder::create(&folder)?;
             recorder.record(&Event::RunStarted {
                 run: Box::new(run.clone()),
@@ -90,7 +113,41 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
         }
     };
     fs_err::create_dir_all(job.folder.join("consoles"))?;
-    carry_out(global, &arguments, &options, job)
+    let folder = job.folder.clone();
+    let display = Display::choose(arguments.json, global.verbose, &job.run);
+    let status = carry_out(global, &arguments, &options, job, display)?;
+    match baseline {
+        Some(baseline) => diff::held_against(&baseline, &folder, status, arguments.json),
+        None => Ok(status),
+    }
+}
+
+/// Carries out a plan of one cell, without a trace but in `folder`.
+pub(crate) fn one_cell(
+    global: &Global,
+    arguments: &RunArguments,
+    plan: Plan,
+    folder: &Path,
+) -> Result<Run, Failure> {
+    let options = Options::resolve(arguments);
+    let started = Timestamp::now();
+    let run = record::planned(&plan, &options, record::run_id(started), started);
+    let folder = folder.join("run");
+    let mut recorder = Recorder::create(&folder)?;
+    recorder.record(&Event::RunStarted {
+        run: Box::new(run.clone()),
+    })?;
+    fs_err::create_dir_all(folder.join("consoles"))?;
+    let display = Display::unobtrusive(&run);
+    let job = Job {
+        plan,
+        done: BTreeSet::new(),
+        run,
+        folder: folder.clone(),
+        recorder,
+    };
+    carry_out(global, arguments, &options, job, display)?;
+    Ok(Run::load(&folder)?)
 }
 
 /// A run to be made or finished.
@@ -111,6 +168,7 @@ fn carry_out(
     arguments: &RunArguments,
     options: &Options,
     job: Job,
+    mut display: Display,
 ) -> Result<Status, Failure> {
     let Job {
         plan,
@@ -130,7 +188,6 @@ fn carry_out(
     })?;
     let spawner = Spawner::new()?;
 
-    let mut display = Display::choose(arguments.json, global.verbose, &run);
     display.show(&first_event(arguments, &run));
     thread::scope(|scope| {
         let worker = Worker {
@@ -187,7 +244,7 @@ pub(crate) fn runs_folder(project: &Path, output: Option<&Path>) -> PathBuf {
 }
 
 /// What was selected, as the plan takes it.
-fn selection(arguments: &SelectionArguments, directory: PathBuf) -> plan::Selection {
+pub(crate) fn selection(arguments: &SelectionArguments, directory: PathBuf) -> plan::Selection {
     plan::Selection {
         kernels: arguments.kernels.clone(),
         images: if arguments.all_images {

@@ -19,10 +19,14 @@ pub(crate) struct Options {
     pub(crate) timeout: Duration,
     /// A boot's limit, where one was given.
     boot_timeout: Option<Duration>,
+    /// How often a cell that is not as expected is run again.
+    pub(crate) retries: u32,
     /// Touch no network.
     pub(crate) offline: bool,
     /// The QEMU asked for.
     pub(crate) qemu: Option<PathBuf>,
+    /// Check the runtime itself on each kernel as well.
+    pub(crate) probes: bool,
 }
 
 impl Options {
@@ -33,8 +37,10 @@ impl Options {
             acceleration: arguments.accel,
             timeout: arguments.timeout,
             boot_timeout: arguments.boot_timeout,
+            retries: arguments.retries,
             offline: arguments.offline,
             qemu: arguments.qemu.clone(),
+            probes: arguments.probes || arguments.only_probes,
         }
     }
 

@@ -16,6 +16,8 @@ pub(crate) enum Phase {
     Boot,
     /// Cells run.
     Cells,
+    /// Probes run.
+    Probes,
 }
 
 impl Phase {
@@ -25,6 +27,7 @@ impl Phase {
             Phase::Build => "build",
             Phase::Boot => "boot",
             Phase::Cells => "cells",
+            Phase::Probes => "probes",
         }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use plan::{Image, Kernel, Plan};
-use report::{CheckRow, ColumnStatus, ImageRow, KernelColumn, Run, RunHead};
+use report::{
+    CheckRow, ColumnStatus, ImageRow, KernelColumn, ProbeRecord, Quarantine, Run, RunHead,
+};
 use supply::ImageDisk;
 
 use super::options::Options;
@@ -27,14 +29,27 @@ pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Times
         host: host(),
         settings: options.recorded(),
         timings: BTreeMap::new(),
+        shard: None,
     };
     let images = plan.images.iter().map(|image| image_row(image, None));
-    Run::planned(
+    let mut run = Run::planned(
         head,
         plan.kernels.iter().map(column).collect(),
         images.collect(),
         RUNTIME,
-    )
+    );
+    if options.probes {
+        run.probes = plan
+            .kernels
+            .iter()
+            .flat_map(|kernel| {
+                wire::Probe::ALL
+                    .into_iter()
+                    .map(|probe| ProbeRecord::planned(&kernel.id, probe))
+            })
+            .collect();
+    }
+    run
 }
 
 /// RFC 3339 in UTC, to the second.
@@ -59,6 +74,7 @@ pub(crate) fn column(kernel: &Kernel) -> KernelColumn {
         ("cpu".to_owned(), settings.cpu.clone()),
         ("memory_mib".to_owned(), settings.memory.to_string()),
         ("cgroup".to_owned(), settings.cgroup.to_string()),
+        ("cpus".to_owned(), settings.cpus.to_string()),
     ]);
     for (name, value) in &settings.sysctl {
         recorded.insert(format!("sysctl.{name}"), value.clone());
@@ -93,6 +109,15 @@ pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
             .map(|check| CheckRow {
                 name: check.name.clone(),
                 command: check.command.clone(),
+                quarantine: image
+                    .quarantines
+                    .iter()
+                    .find(|quarantine| quarantine.check == check.name)
+                    .map(|quarantine| Quarantine {
+                        owner: quarantine.owner.clone(),
+                        until: quarantine.until.clone(),
+                        because: quarantine.because.clone(),
+                    }),
             })
             .collect(),
     }

@@ -37,6 +37,10 @@ pub(crate) fn resume(project: &Project, run: &Run, directory: &Path) -> Result<R
         directory: directory.to_owned(),
     };
     let mut plan = plan::plan(project, &selection)?;
+    // A run of probes alone has no images; an empty selection means the default.
+    if run.images.is_empty() {
+        plan.images.clear();
+    }
     // A check one image was asked for can be there, not asked for, in another.
     for image in &mut plan.images {
         if let Some(row) = run.image(&image.name) {

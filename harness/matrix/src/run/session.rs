@@ -14,10 +14,11 @@ use wire::{CellRequest, CellResult, Command, FromGuest, Limits, ToGuest};
 use super::boot::{BootError, Booted, Bootery, Prepared};
 use super::options::OUTPUT_LIMIT;
 use super::phases::{Phase, Phases, milliseconds};
+use super::probes::ProbeTask;
 
 /// What the guest gets beyond a cell's limit to end it and answer, before its
 /// silence counts as a lockup; on a guest as fast as the host.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a machine may take to power off before it is killed.
 const POWER_OFF: Duration = Duration::from_secs(5);
@@ -39,6 +40,17 @@ pub(crate) struct Task<'a> {
     earlier: Vec<Outcome>,
     /// How often the machine room failed under it.
     troubles: u32,
+    /// How often it was run again because it was not as expected.
+    retries: u32,
+}
+
+/// Cells that have a result and are not through yet.
+#[derive(Debug, Default)]
+struct Unsettled<'a> {
+    /// To be confirmed with the host to itself.
+    doubtful: Vec<Task<'a>>,
+    /// Not as expected: to be run again in a new machine.
+    again: Vec<Task<'a>>,
 }
 
 impl<'a> Task<'a> {
@@ -55,6 +67,7 @@ impl<'a> Task<'a> {
             disk,
             earlier: Vec::new(),
             troubles: 0,
+            retries: 0,
         }
     }
 }
@@ -80,6 +93,8 @@ pub(crate) struct Session<'a> {
     pub(crate) mode: Mode,
     /// Boots of this kernel so far in this run.
     pub(crate) boots: u32,
+    /// Probes still to be carried out, after the cells.
+    pub(crate) probes: VecDeque<ProbeTask>,
     next_id: u64,
 }
 
@@ -99,6 +114,7 @@ impl<'a> Session<'a> {
             disks,
             mode: Mode::Shared,
             boots: bootery.boots_so_far(kernel),
+            probes: VecDeque::new(),
             next_id: 0,
         }
     }
@@ -107,17 +123,43 @@ impl<'a> Session<'a> {
     /// host to itself.
     pub(crate) fn run<'p>(&mut self, tasks: Vec<Task<'p>>) -> Vec<Task<'p>> {
         let mut queue = VecDeque::from(tasks);
-        let mut doubtful = Vec::new();
-        while !queue.is_empty() {
+        let mut unsettled = Unsettled::default();
+        loop {
+            if queue.is_empty() && self.probes.is_empty() {
+                // The next machine is a new one, and has only these.
+                queue.extend(std::mem::take(&mut unsettled.again));
+                if queue.is_empty() {
+                    break;
+                }
+                self.bootery.sink.note(format!(
+                    "{}: not as expected, and run again in a new machine: {}",
+                    self.kernel.id,
+                    queue.len()
+                ));
+            }
             match self.boot() {
-                Ok(booted) => self.drain(booted, &mut queue, &mut doubtful),
+                Ok(booted) => self.drain(booted, &mut queue, &mut unsettled),
                 Err(error) => {
                     self.give_up(&error);
                     break;
                 }
             }
         }
-        doubtful
+        unsettled.doubtful
+    }
+
+    /// Keeps an attempt, and puts the cell where it belongs next.
+    fn settle<'p>(&self, mut task: Task<'p>, attempt: Attempt, unsettled: &mut Unsettled<'p>) {
+        let unconfirmed = attempt.awaits_confirmation();
+        let unexpected = attempt.verdict.is_unexpected();
+        task.earlier.push(attempt.outcome.clone());
+        self.tell(&task, attempt);
+        if unconfirmed {
+            unsettled.doubtful.push(task);
+        } else if unexpected && task.retries < self.bootery.options.retries {
+            task.retries += 1;
+            unsettled.again.push(task);
+        }
     }
 
     /// Boots, once more where the first try failed for reasons that may pass.
@@ -160,10 +202,10 @@ impl<'a> Session<'a> {
         &mut self,
         mut booted: Booted,
         queue: &mut VecDeque<Task<'p>>,
-        doubtful: &mut Vec<Task<'p>>,
+        unsettled: &mut Unsettled<'p>,
     ) {
-        let _phase = self.phases.enter(Phase::Cells);
-        while let Some(mut task) = queue.pop_front() {
+        let phase = self.phases.enter(Phase::Cells);
+        while let Some(task) = queue.pop_front() {
             self.bootery.sink.tell(Event::CellStarted {
                 cell: self.cell(&task),
             });
@@ -178,12 +220,7 @@ impl<'a> Session<'a> {
                         limit,
                     );
                     let attempt = self.judge(&booted, &task, outcome, Some(&result), limit, &[]);
-                    let unconfirmed = attempt.awaits_confirmation();
-                    task.earlier.push(attempt.outcome.clone());
-                    self.tell(&task, attempt);
-                    if unconfirmed {
-                        doubtful.push(task);
-                    }
+                    self.settle(task, attempt, unsettled);
                     if survivors {
                         // The next cell would not be alone in its machine.
                         let reason = "processes outlived their container".to_owned();
@@ -194,10 +231,14 @@ impl<'a> Session<'a> {
                 Err(end) => {
                     let console = booted.vm.console_tail(40);
                     self.vm_gone(booted.boot, end.to_string());
-                    self.machine_gone(&booted, task, &end, limit, &console, queue, doubtful);
+                    self.machine_gone(&booted, task, &end, limit, &console, queue, unsettled);
                     return;
                 }
             }
+        }
+        drop(phase);
+        if !self.drain_probes(&mut booted) {
+            return;
         }
         // All results are in: how the machine ends changes none of them.
         if let Err(end) = booted.vm.power_off(POWER_OFF) {
@@ -218,7 +259,7 @@ impl<'a> Session<'a> {
         limit: u64,
         console: &[String],
         queue: &mut VecDeque<Task<'p>>,
-        doubtful: &mut Vec<Task<'p>>,
+        unsettled: &mut Unsettled<'p>,
     ) {
         let outcome = match end {
             VmEnd::Panic { message, .. } => Outcome::Panic {
@@ -243,12 +284,7 @@ impl<'a> Session<'a> {
             },
         };
         let attempt = self.judge(booted, &task, outcome, None, limit, console);
-        let unconfirmed = attempt.awaits_confirmation();
-        task.earlier.push(attempt.outcome.clone());
-        self.tell(&task, attempt);
-        if unconfirmed {
-            doubtful.push(task);
-        }
+        self.settle(task, attempt, unsettled);
     }
 
     fn attempt(
@@ -257,8 +293,7 @@ impl<'a> Session<'a> {
         task: &Task<'_>,
         limit: u64,
     ) -> Result<CellResult, VmEnd> {
-        self.next_id += 1;
-        let id = self.next_id;
+        let id = self.take_id();
         booted.vm.send(&ToGuest::Run(Box::new(CellRequest {
             id,
             disk: task.disk.clone(),
@@ -285,6 +320,12 @@ impl<'a> Session<'a> {
                 message: format!("an answer out of turn: {other:?}"),
             }),
         }
+    }
+
+    /// A number that no earlier request of this session had.
+    pub(super) fn take_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
     }
 
     fn judge(
@@ -364,7 +405,7 @@ impl<'a> Session<'a> {
         });
     }
 
-    fn vm_gone(&self, boot: u32, reason: String) {
+    pub(super) fn vm_gone(&self, boot: u32, reason: String) {
         self.bootery.sink.tell(Event::VmGone {
             kernel: self.kernel.id.clone(),
             boot,

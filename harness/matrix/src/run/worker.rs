@@ -1,7 +1,7 @@
 //! The work of a run: images and kernels side by side, each kernel's cells in
 //! order, and what is doubtful once more with the host to itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::thread;
 
@@ -15,6 +15,7 @@ use super::images::Images;
 use super::options::Options;
 use super::panic;
 use super::phases::{Phase, Phases};
+use super::probes::{self, ProbeTask};
 use super::session::{Mode, Session, Task};
 use super::sink::Sink;
 use super::slots::Slots;
@@ -128,6 +129,17 @@ impl Worker<'_> {
         })
     }
 
+    /// The kernel's probes that have no result yet.
+    fn probes_left(&self, kernel: &Kernel) -> VecDeque<ProbeTask> {
+        self.run
+            .probes
+            .iter()
+            .filter(|record| record.kernel == kernel.id && !record.outcome.is_result())
+            .filter_map(|record| wire::Probe::named(&record.probe))
+            .map(ProbeTask::new)
+            .collect()
+    }
+
     /// One kernel from its source to its last cell. Gives back what must be
     /// confirmed.
     fn kernel<'p>(
@@ -138,6 +150,7 @@ impl Worker<'_> {
         builders: &Slots,
         machines: &Slots,
     ) -> Option<Doubtful<'p>> {
+        let mut probes = self.probes_left(kernel);
         let left =
             |image: &Image, check: &Check| !self.done.contains(&cell_id(kernel, image, check));
         if self
@@ -145,6 +158,7 @@ impl Worker<'_> {
             .images
             .iter()
             .all(|image| !image.checks.iter().any(|check| left(image, check)))
+            && probes.is_empty()
         {
             return None;
         }
@@ -204,11 +218,23 @@ impl Worker<'_> {
                     .map(|check| Task::new(image, check, serial.clone(), &disk.config)),
             );
         }
-        if tasks.is_empty() {
+        if !probes.is_empty() {
+            match probes::disk(self.supply) {
+                Ok(disk) => disks.push(disk),
+                Err(error) => {
+                    let message = format!("the program for inside: {error}");
+                    for task in probes.drain(..) {
+                        self.sink.tell(task.trouble(&kernel.id, &message));
+                    }
+                }
+            }
+        }
+        if tasks.is_empty() && probes.is_empty() {
             return None;
         }
         let _slot = machines.take();
         let mut session = Session::new(bootery, self.phases, kernel, &prepared, disks.clone());
+        session.probes = probes;
         let tasks = session.run(tasks);
         let boots = session.boots;
         self.sink.tell(Event::KernelFinished {

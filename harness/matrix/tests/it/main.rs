@@ -3,12 +3,17 @@
 //! own cache, once.
 
 mod arguments;
+mod attempts;
 mod cache;
 mod cells;
+mod columns;
 mod death;
 mod files;
+mod github;
 mod loopback;
 mod mirror;
+mod probes;
 mod project;
 mod reach;
+mod shards;
 mod torture;

@@ -210,6 +210,7 @@ fn unlisted(project: &Project, selector: &str, source: ImageSource) -> ImageEntr
             expectations: Vec::new(),
             given: Given::default(),
             optional: false,
+            quarantines: Vec::new(),
         },
         on_demand: on_demand.map(|entry| entry.check.name.clone()).collect(),
         tags: BTreeMap::new(),

@@ -27,7 +27,7 @@ error: `SIGSEVG` is no outcome; known are `pass`, `failure`, `exit N`, a signal 
   |
   = hint: did you mean `SIGSEGV`?
 
-error: `vsycall` is no fact; known are `kernel`, `release`, `runtime`, `vsyscall`, `cgroup`, `cgroup_controllers`, `overlayfs`, `user_namespaces`, `namespaces`, `seccomp`, `lsm`, `ia32`, `cpu_level`, `filesystems`
+error: `vsycall` is no fact; known are `kernel`, `release`, `runtime`, `vsyscall`, `cgroup`, `cgroup_controllers`, `overlayfs`, `user_namespaces`, `namespaces`, `seccomp`, `lsm`, `ia32`, `cpu_level`, `filesystems`, `flavour`, `config`, `sysctl`
  --> images/a.toml:7:10
   |
 7 | when = { vsycall = "none" }

@@ -298,7 +298,7 @@ error: `` is not a CPU model
 5 | cpu = ""
   |       ^^
   |
-  = hint: a model as QEMU's -cpu takes it: max, Nehalem, Haswell-noTSX
+  = hint: a model as QEMU's -cpu takes it (max, Nehalem, Haswell-noTSX), or a level: x86-64-v2
 
 error: `memory` is an integer, not a string
  --> kernels.toml:6:10
@@ -352,7 +352,7 @@ error: unknown key `vsyscall`
 13 | small = { memory = "16MiB", vsyscall = "none" }
    |                             ^^^^^^^^
    |
-   = hint: a variant has `cmdline`, `cpu`, `memory`, `cgroup`, `sysctl`, `default` and `notes`
+   = hint: a variant has `cmdline`, `cpu`, `memory`, `cpus`, `cgroup`, `sysctl`, `default` and `notes`
 
 error: `2G` is not an amount of memory
   --> kernels.toml:14:18

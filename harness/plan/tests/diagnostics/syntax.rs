@@ -57,7 +57,7 @@ error: unknown key `cmd-line`
 4 | cmd-line = "quiet"
   | ^^^^^^^^
   |
-  = hint: did you mean `cmdline`? a kernel has `version`, `name`, `source`, `cmdline`, `cpu`, `memory`, `cgroup`, `sysctl`, `notes`, `optional`, `default` and `variants`
+  = hint: did you mean `cmdline`? a kernel has `version`, `name`, `source`, `cmdline`, `cpu`, `memory`, `cpus`, `cgroup`, `sysctl`, `notes`, `optional`, `default` and `variants`
 
 error: unknown key `colour`
  --> kernels.toml:5:1
@@ -65,7 +65,7 @@ error: unknown key `colour`
 5 | colour = 1
   | ^^^^^^
   |
-  = hint: a kernel has `version`, `name`, `source`, `cmdline`, `cpu`, `memory`, `cgroup`, `sysctl`, `notes`, `optional`, `default` and `variants`
+  = hint: a kernel has `version`, `name`, `source`, `cmdline`, `cpu`, `memory`, `cpus`, `cgroup`, `sysctl`, `notes`, `optional`, `default` and `variants`
 "#]]
     );
 }

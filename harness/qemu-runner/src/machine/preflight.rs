@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{MAX_DISKS, Machine};
-use crate::StartError;
+use crate::{CpuLevel, StartError, cpu_level};
 
 /// Room virtio-blk has for a serial, bytes; QEMU cuts a longer one.
 const MAX_SERIAL: usize = 20;
@@ -11,6 +11,15 @@ const MAX_SERIAL: usize = 20;
 impl Machine {
     /// What QEMU would only say after it was started, or not at all.
     pub(crate) fn check(&self) -> Result<(), StartError> {
+        if let Some(level) = CpuLevel::of(&self.cpu)
+            && let Some(reason) = level.refusal(self.acceleration, cpu_level::host_level())
+        {
+            return Err(StartError::CpuLevel {
+                cpu: self.cpu.clone(),
+                acceleration: self.acceleration.name(),
+                reason,
+            });
+        }
         if self.disks.len() > MAX_DISKS {
             return Err(StartError::TooManyDisks {
                 count: self.disks.len(),

@@ -161,11 +161,21 @@ fn a_kernel_without_modules_has_all_built_in() {
 }
 
 #[test]
-fn broken_trees_are_told_with_their_path() {
-    let error = |tree: &Tree| select_modules(Some(tree.0.path()), &["a"]).unwrap_err();
+fn without_a_list_what_is_no_file_is_taken_to_be_built_in() {
     let tree = Tree::new(&[]);
     std::fs::remove_file(tree.0.path().join("modules.builtin")).unwrap();
-    assert!(matches!(error(&tree), ModulesError::NoBuiltinList { .. }));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&module("depends=virtio_ring")).unwrap();
+    tree.add("kernel/virtio-pci.ko.gz", &gzip.finish().unwrap());
+    let plan = tree.select(&["virtio_pci", "squashfs"]);
+    assert_eq!(names(&plan), ["virtio_pci"]);
+    assert_eq!(plan.built_in, ["squashfs"]);
+    assert!(plan.missing.is_empty());
+}
+
+#[test]
+fn broken_trees_are_told_with_their_path() {
+    let error = |tree: &Tree| select_modules(Some(tree.0.path()), &["a"]).unwrap_err();
     let tree = Tree::new(&[]);
     tree.add("kernel/a.ko", b"not ELF");
     assert!(

@@ -17,23 +17,23 @@ pub(super) fn normal(name: &str) -> String {
 /// The names in a /lib/modules/RELEASE.
 pub(super) struct ModuleTree {
     directory: PathBuf,
-    pub(super) built_in: BTreeSet<String>,
+    /// None: there is no list.
+    built_in: Option<BTreeSet<String>>,
     pub(super) files: BTreeMap<String, PathBuf>,
 }
 
 impl ModuleTree {
     pub(super) fn open(directory: &Path) -> Result<Self, ModulesError> {
         let list = directory.join("modules.builtin");
-        let text = std::fs::read_to_string(&list).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => ModulesError::NoBuiltinList {
-                path: directory.to_owned(),
-            },
-            _ => ModulesError::Read { path: list, source },
-        })?;
-        let built_in = text
-            .lines()
-            .filter_map(|line| module_name(Path::new(line)))
-            .collect();
+        let built_in = match std::fs::read_to_string(&list) {
+            Ok(text) => Some(
+                text.lines()
+                    .filter_map(|line| module_name(Path::new(line)))
+                    .collect(),
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(ModulesError::Read { path: list, source }),
+        };
         let mut files = BTreeMap::new();
         walk(directory, &mut files)?;
         Ok(Self {
@@ -41,6 +41,21 @@ impl ModuleTree {
             built_in,
             files,
         })
+    }
+
+    /// Listed as built in.
+    pub(super) fn is_listed(&self, name: &str) -> bool {
+        self.built_in
+            .as_ref()
+            .is_some_and(|names| names.contains(name))
+    }
+
+    /// Built in, or, without a list, no file.
+    pub(super) fn is_built_in(&self, name: &str) -> bool {
+        match &self.built_in {
+            Some(names) => names.contains(name),
+            None => !self.files.contains_key(name),
+        }
     }
 
     /// Who answers to an alias: a module's name, built in or not.

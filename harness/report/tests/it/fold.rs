@@ -33,6 +33,7 @@ fn every_event_finds_its_cell_in_a_large_run_and_in_one_of_another_order() {
             .map(|name| report::CheckRow {
                 name,
                 command: vec!["true".to_owned()],
+                quarantine: None,
             })
             .collect(),
         ..small.images[0].clone()
@@ -326,4 +327,39 @@ fn a_resumed_run_keeps_results_and_gives_the_rest_its_turn_again() {
             .iter()
             .all(|kernel| kernel.status != ColumnStatus::Unavailable)
     );
+}
+
+#[test]
+fn a_flaky_cell_in_a_quarantine_that_holds_is_told_and_fails_nothing() {
+    let mut run = recorded::run();
+    let flaky = run
+        .cells
+        .iter()
+        .find(|cell| cell.verdict == Verdict::Flaky)
+        .unwrap()
+        .clone();
+    run.cells.retain(|cell| {
+        cell.verdict == Verdict::Flaky
+            || (cell.verdict == Verdict::Expected && cell.outcome.is_pass())
+    });
+    run.kernels.retain(|kernel| kernel.reason.is_none());
+    assert_eq!(Counts::of(&run).exit_code(), 1);
+    let mut quarantined = |until: &str| {
+        let image = run.images.iter_mut().find(|it| it.id == flaky.image);
+        let check = image.unwrap().checks.iter_mut();
+        let check = check.into_iter().find(|it| it.name == flaky.check);
+        check.unwrap().quarantine = Some(report::Quarantine {
+            owner: "somebody".into(),
+            until: until.into(),
+            because: None,
+        });
+        Counts::of(&run)
+    };
+    // The run began on 2026-11-24.
+    let counts = quarantined("2026-11-24");
+    assert_eq!((counts.flaky, counts.flaky_quarantined), (1, 1));
+    assert_eq!(counts.exit_code(), 0);
+    assert!(counts.summary().contains("1 flaky (1 in quarantine)"));
+    let counts = quarantined("2026-11-23");
+    assert_eq!((counts.flaky_quarantined, counts.exit_code()), (0, 1));
 }

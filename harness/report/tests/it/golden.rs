@@ -112,3 +112,126 @@ fn a_cell_that_the_record_lacks_is_shown_as_lacking() {
         assert!(page.contains("the record lacks this cell"));
     }
 }
+
+/// The runs before the recorded one: the same, but with one cell better.
+fn past() -> Vec<report::history::Line> {
+    let mut before = recorded::run();
+    before.run.id = "2026-11-23T12-42-09Z-1".into();
+    before.run.started = "2026-11-23T12:42:09Z".into();
+    let cell = before
+        .cells
+        .iter_mut()
+        .find(|cell| cell.verdict == verdict::Verdict::UnexpectedFailure)
+        .unwrap();
+    cell.outcome = verdict::Outcome::Pass;
+    cell.verdict = verdict::Verdict::Expected;
+    vec![report::history::Line::of(&before).unwrap()]
+}
+
+#[test]
+fn every_published_format() {
+    let run = recorded::run();
+    assert_data_eq!(
+        report::markdown::render_compact(&run),
+        file!["golden/compact.md"].raw()
+    );
+    assert_data_eq!(
+        report::junit::render(&run).unwrap(),
+        file!["golden/junit.xml"].raw()
+    );
+    assert_data_eq!(report::ktap::render(&run), file!["golden/ktap.txt"].raw());
+    assert_data_eq!(report::csv::render(&run), file!["golden/cells.csv"].raw());
+    assert_data_eq!(report::svg::badge(&run), file!["golden/badge.svg"].raw());
+    assert_data_eq!(
+        report::svg::heat_map(&run),
+        file!["golden/heat-map.svg"].raw()
+    );
+    assert_data_eq!(
+        report::github::annotations(&run),
+        file!["golden/annotations.txt"].raw()
+    );
+    assert_data_eq!(
+        report::html::render(&run, &past()).unwrap(),
+        file!["golden/index.html"].raw()
+    );
+}
+
+#[test]
+fn a_cell_that_never_ran_looks_like_no_pass_in_any_format() {
+    // Nothing has run: whatever says `pass`, `ok` or green lies.
+    let run = recorded::planned();
+    let junit = report::junit::render(&run).unwrap();
+    assert_eq!(junit.matches("<error").count(), run.cells.len(), "{junit}");
+    let ktap = report::ktap::render(&run);
+    assert!(
+        ktap.lines()
+            .all(|line| !line.trim_start().starts_with("ok ")),
+        "{ktap}"
+    );
+    let csv = report::csv::render(&run);
+    assert_eq!(csv.matches(",not-run,").count(), 2 * run.cells.len());
+    assert!(!csv.contains("pass"), "{csv}");
+    assert!(!report::svg::badge(&run).contains("#1a7f37"));
+    let map = report::svg::heat_map(&run);
+    assert_eq!(
+        map.matches("fill=\"none\"").count(),
+        run.kernels.len() * run.images.len()
+    );
+    let page = report::html::render(&run, &[]).unwrap();
+    let table = &page[page.find("<section").unwrap()..page.find("<dialog").unwrap()];
+    assert!(!table.contains("<td>pass"), "{table}");
+    assert_eq!(
+        table.matches("class=\"n not-run\"").count(),
+        run.cells.len()
+    );
+}
+
+#[test]
+fn what_the_record_lacks_looks_like_no_pass_either() {
+    let mut run = recorded::run();
+    let gone = run.cells.remove(0);
+    assert!(gone.outcome.is_pass());
+    let before = recorded::run();
+    let count = |text: String, word: &str| text.matches(word).count();
+    let lacking = |render: &dyn Fn(&report::Run) -> String, word: &str| {
+        (count(render(&before), word), count(render(&run), word))
+    };
+    assert_eq!(
+        lacking(&|run| report::junit::render(run).unwrap(), "lacking").1,
+        1
+    );
+    assert_eq!(lacking(&report::ktap::render, "# ERROR lacking").1, 1);
+    assert_eq!(lacking(&report::markdown::render_compact, "? lacking").1, 2);
+    assert_eq!(
+        lacking(
+            &|run| report::html::render(run, &[]).unwrap(),
+            "class=\"n lacking\""
+        ),
+        (0, 1)
+    );
+    let line = report::history::Line::of(&run).unwrap();
+    let (_, outcome) = line.cells().find(|(id, _)| *id == gone.id()).unwrap();
+    assert_eq!(outcome, None);
+}
+
+#[test]
+fn a_guest_cannot_break_out_of_the_page() {
+    let mut run = recorded::run();
+    let evil = "</script><script>alert(1)</script><!--\"'&";
+    for cell in &mut run.cells {
+        for attempt in &mut cell.attempts {
+            attempt.stdout = evil.into();
+            attempt.kernel_log = vec![evil.into()];
+        }
+    }
+    run.kernels[0].reason = Some(evil.into());
+    let page = report::html::render(&run, &[]).unwrap();
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert_eq!(page.matches("<!--").count(), 0);
+    for (format, text) in [
+        ("junit", report::junit::render(&run).unwrap()),
+        ("svg", report::svg::heat_map(&run)),
+    ] {
+        assert!(!text.contains("<script>alert"), "{format}: {text}");
+    }
+}

@@ -40,6 +40,14 @@ pub(crate) fn facts(vsyscall: wire::Vsyscall) -> wire::Facts {
             actions: words("kill_process errno allow"),
         },
         lsms: words("capability"),
+        lsm_modes: BTreeMap::new(),
+        sysctls: [("vm.overcommit_memory".into(), "0".into())].into(),
+        config: BTreeMap::new(),
+        syscalls: wire::SyscallFacts {
+            tried: 512,
+            missing: vec![335, 436, 470],
+            untried: vec![60],
+        },
         ia32: true,
         cpu_level: 3,
         cpu_model: "QEMU TCG CPU version 2.5+".into(),
@@ -86,6 +94,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
             .map(|name| CheckRow {
                 name: (*name).into(),
                 command: vec![(*name).into(), "--version".into()],
+                quarantine: None,
             })
             .collect(),
     }
@@ -105,6 +114,7 @@ pub(crate) fn planned() -> Run {
         host: flat(&[("cores", "2"), ("kernel", "6.1.0-50-amd64")]),
         settings: flat(&[("timeout", "60000")]),
         timings: BTreeMap::new(),
+        shard: None,
     };
     let images = vec![
         image("debian:12", &["bash", "ls", "date"]),

@@ -46,8 +46,12 @@ fn facts_have_the_names_that_expectations_use() {
     let facts = report::FactsRecord::from(recorded::facts(wire::Vsyscall::None));
     let value = serde_json::to_value(&facts).unwrap();
     for fact in verdict::Fact::ALL {
-        // These two are of the release and of the cell.
-        let elsewhere = matches!(fact, verdict::Fact::Kernel | verdict::Fact::Runtime);
+        // These are of the release, of the cell, and of one switch among the many
+        // under `sysctls`.
+        let elsewhere = matches!(
+            fact,
+            verdict::Fact::Kernel | verdict::Fact::Runtime | verdict::Fact::Sysctl
+        );
         assert_eq!(value.get(fact.name()).is_none(), elsewhere, "{fact}");
     }
     assert_eq!(value["vsyscall"], "none");

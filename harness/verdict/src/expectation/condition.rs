@@ -1,5 +1,6 @@
 //! `when = { vsyscall = "none", kernel = ">=5.10" }`: conditions over facts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use wire::{Cgroup, Facts, Vsyscall};
@@ -39,11 +40,17 @@ pub enum Fact {
     CpuLevel,
     /// A file system for block devices: `squashfs`.
     Filesystems,
+    /// What the distribution made of the source: `cloud`, `rt`, `generic`.
+    Flavour,
+    /// An option of the configuration and its value: `MEMCG_V1=n`.
+    Config,
+    /// A switch and its value: `kernel.yama.ptrace_scope=1`.
+    Sysctl,
 }
 
 impl Fact {
     /// Every fact.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Kernel,
         Self::Release,
         Self::Runtime,
@@ -58,6 +65,9 @@ impl Fact {
         Self::Ia32,
         Self::CpuLevel,
         Self::Filesystems,
+        Self::Flavour,
+        Self::Config,
+        Self::Sysctl,
     ];
 
     /// The key in `when`.
@@ -77,6 +87,9 @@ impl Fact {
             Self::Ia32 => "ia32",
             Self::CpuLevel => "cpu_level",
             Self::Filesystems => "filesystems",
+            Self::Flavour => "flavour",
+            Self::Config => "config",
+            Self::Sysctl => "sysctl",
         }
     }
 
@@ -92,6 +105,9 @@ impl Fact {
             Self::Overlayfs | Self::UserNamespaces | Self::Seccomp | Self::Ia32 => {
                 "`true` or `false`"
             }
+            Self::Flavour => "a flavour as `cloud`, `rt` or `generic`",
+            Self::Config => "an option and its value as `MEMCG_V1=n`",
+            Self::Sysctl => "a switch and its value as `kernel.yama.ptrace_scope=1`",
             Self::Namespaces => "a kind of namespace as in /proc/self/ns",
             Self::Lsm => "a security module's name",
             Self::CpuLevel => "1 to 4, or a range as `<3`",
@@ -255,7 +271,18 @@ fn alternative(fact: Fact, index: usize, value: &str) -> Result<Alternative, Con
         Fact::Overlayfs | Fact::UserNamespaces | Fact::Seccomp | Fact::Ia32 => {
             value.parse().map(Alternative::Flag).map_err(|_| refused())
         }
+        Fact::Config | Fact::Sysctl => match value.split_once('=') {
+            Some((name, wanted)) if !name.is_empty() && !wanted.is_empty() => {
+                let name = match fact {
+                    Fact::Config => name.strip_prefix("CONFIG_").unwrap_or(name),
+                    _ => name,
+                };
+                Ok(Alternative::Text(format!("{name}={wanted}")))
+            }
+            _ => Err(refused()),
+        },
         Fact::Release
+        | Fact::Flavour
         | Fact::Runtime
         | Fact::CgroupControllers
         | Fact::Namespaces
@@ -292,9 +319,18 @@ fn is(fact: Fact, wanted: &Alternative, facts: &Facts, runtime: &str) -> bool {
             Fact::Namespaces => facts.namespaces.kinds.contains(text),
             Fact::Lsm => facts.lsms.contains(text),
             Fact::Filesystems => facts.filesystems.contains(text),
+            Fact::Flavour => facts.flavour() == text,
+            Fact::Config => has(&facts.config, text),
+            Fact::Sysctl => has(&facts.sysctls, text),
             _ => false,
         },
     }
+}
+
+/// `pair` is `NAME=VALUE`.
+fn has(values: &BTreeMap<String, String>, pair: &str) -> bool {
+    pair.split_once('=')
+        .is_some_and(|(name, wanted)| values.get(name).is_some_and(|value| value == wanted))
 }
 
 /// Conditions that all must hold; without any, always.
@@ -394,6 +430,13 @@ mod tests {
             ("ia32", "true", "false"),
             ("cpu_level", "3", "<3"),
             ("filesystems", "ext4", "xfs"),
+            ("flavour", "cloud", "generic"),
+            ("config", "CONFIG_USER_NS=y", "USER_NS=n"),
+            (
+                "sysctl",
+                "kernel.yama.ptrace_scope=0",
+                "kernel.yama.ptrace_scope=1",
+            ),
         ] {
             assert!(holds(name, &[yes]), "{name} = {yes}");
             assert!(!holds(name, &[no]), "{name} = {no}");
@@ -431,6 +474,7 @@ mod tests {
             ("cpu_level", "5"),
             ("cpu_level", "v3"),
             ("lsm", ""),
+            ("config", "USER_NS"),
         ] {
             assert!(
                 Condition::parse(name, &[value]).is_err(),

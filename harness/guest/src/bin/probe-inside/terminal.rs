@@ -1,0 +1,45 @@
+//! A terminal through /dev/ptmx.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+/// Opens one and sends a line through it: `name=/dev/pts/0 through=hello`. It is
+/// there as long as the file is open.
+pub(crate) fn open() -> io::Result<(File, String)> {
+    let mut master = terminal("/dev/ptmx")?;
+    let number = unlock(&master)?;
+    let name = format!("/dev/pts/{number}");
+    let slave = terminal(&name)?;
+    master.write_all(b"hello\n")?;
+    let mut line = String::new();
+    BufReader::new(slave).read_line(&mut line)?;
+    Ok((master, format!("name={name} through={}", line.trim_end())))
+}
+
+fn terminal(path: &str) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(path)
+}
+
+/// Lets the other end be opened; its number in /dev/pts.
+fn unlock(master: &File) -> io::Result<libc::c_int> {
+    let mut number: libc::c_int = 0;
+    // SAFETY: both requests are given an int, which the first reads and the
+    // second writes.
+    let answers = unsafe {
+        [
+            libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const number),
+            libc::ioctl(master.as_raw_fd(), libc::TIOCGPTN, &raw mut number),
+        ]
+    };
+    if answers == [0, 0] {
+        Ok(number)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
