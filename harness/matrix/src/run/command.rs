@@ -52,6 +52,7 @@ mod tests {
             directory: "/".into(),
             checks: Vec::new(),
             expectations: Vec::new(),
+            quarantines: Vec::new(),
             given: Given::default(),
             optional: false,
         }

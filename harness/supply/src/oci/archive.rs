@@ -19,6 +19,9 @@ use super::{Descriptor, Digest, Limits, OciError, unpack};
 use crate::compression;
 use crate::tree::{Indexed, Spool, TarError, Tree, index_tar};
 
+/// A file of an archive, opened, and its length in bytes.
+type Opened = (Box<dyn Read>, u64);
+
 /// The most files in an archive.
 const MOST_FILES: usize = 100_000;
 
@@ -143,7 +146,7 @@ impl Archive {
                 archive: self.path.clone(),
             });
         };
-        let chosen = self.from_layout(&manifests, image, architecture)?;
+        let chosen = self.pick_of_layout(&manifests, image, architecture)?;
         let bytes = self.blob(&chosen.digest, manifest::LARGEST)?;
         self.manifest(&bytes, architecture, DEPTH)
     }
@@ -220,7 +223,7 @@ impl Archive {
         })
     }
 
-    fn from_layout<'index>(
+    fn pick_of_layout<'index>(
         &self,
         manifests: &'index [Descriptor],
         image: Option<&str>,
@@ -322,7 +325,7 @@ impl Archive {
     }
 
     /// A file of the archive with its size; none where there is none.
-    fn file(&self, name: &str) -> Result<Option<(Box<dyn Read>, u64)>, OciError> {
+    fn file(&self, name: &str) -> Result<Option<Opened>, OciError> {
         let good = |part: &str| !matches!(part, "" | "." | "..");
         let name = name.strip_prefix("./").unwrap_or(name);
         if name.contains('\0') || !name.split('/').all(good) {
