@@ -178,6 +178,11 @@ impl Universe {
     /// and depends on `linux-binary-V`, `linux-modules-V` and `linux-base-V`. A
     /// package that depends on another image is empty, a metapackage: it leads the
     /// way and is left out, so that nobody fetches it for nothing (or fails to).
+    ///
+    /// An archive drops the base files of a series' older versions before their
+    /// image and modules (Debian's backports did with 6.18): they hold the
+    /// configuration and the list of what is built in, without which a kernel
+    /// starts all the same.
     pub fn kernel(&self, name_or_glob: &str) -> Result<Vec<&Package>, AptError> {
         let mut found = vec![self.newest(name_or_glob)?];
         let mut empty = Vec::new();
@@ -194,6 +199,9 @@ impl Universe {
                 }
                 let parts = self.satisfying_group(&group);
                 let Some(part) = parts.into_iter().find(|part| is_kernel_part(&part.name)) else {
+                    if group.0.iter().all(|relation| holds_base(&relation.name)) {
+                        continue;
+                    }
                     return Err(AptError::Unsatisfiable {
                         chain: vec![package.to_string()],
                         wanted: group.to_string(),
@@ -298,7 +306,11 @@ fn is_kernel_part(name: &str) -> bool {
     ["linux-image-", "linux-binary-", "linux-modules-"]
         .iter()
         .any(|it| name.starts_with(it))
-        || name
-            .strip_prefix("linux-base-")
-            .is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()))
+        || holds_base(name)
+}
+
+/// Whether a package of this name has a kernel's configuration and lists.
+fn holds_base(name: &str) -> bool {
+    name.strip_prefix("linux-base-")
+        .is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()))
 }
