@@ -5,6 +5,7 @@ use crate::project::{Project, stderr};
 #[test]
 fn a_selector_that_matches_nothing_is_bad_usage_and_lists_what_there_is() {
     let project = Project::new();
+    project.repository_checks();
     project.repository_image("debian-12.toml");
     let output = project.matrix(&["run", "--kernels", "5.99"]);
     assert_eq!(output.status.code(), Some(2));
@@ -33,6 +34,7 @@ fn a_mistake_in_a_file_is_told_with_its_place() {
 #[test]
 fn a_dry_run_shows_the_plan_and_records_nothing() {
     let project = Project::new();
+    project.repository_checks();
     project.repository_image("debian-12.toml");
     project.repository_image("vsyscall.toml");
     let output = project.matrix(&["run", "--dry-run", "--kernels", "6.x"]);
