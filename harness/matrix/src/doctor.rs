@@ -250,6 +250,7 @@ fn mirrors(supply: &Supply) -> Vec<Finding> {
                 }],
                 packages: Vec::new(),
                 architecture: "amd64".to_owned(),
+                pinned: Vec::new(),
             };
             match supply.reach(&source) {
                 Ok(suites) => good("mirror", suites.join(", ")),

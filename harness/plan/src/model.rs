@@ -57,6 +57,25 @@ pub struct AptSource {
     pub packages: Vec<String>,
     /// `amd64` or `i386`.
     pub architecture: String,
+    /// Packages that the archive's pool still has and its index no more. What is in
+    /// the index comes first.
+    pub pinned: Vec<PinnedPackage>,
+}
+
+/// A .deb that is trusted by its digest, which somebody put into the entry, and not
+/// by a signed index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PinnedPackage {
+    /// Its path below the archive: `pool/main/l/linux/NAME_VERSION_amd64.deb`.
+    pub path: String,
+    /// Its name, as the path says.
+    pub name: String,
+    /// Its version, as the path says.
+    pub version: String,
+    /// Bytes of the .deb.
+    pub size: u64,
+    /// Its SHA-256, 64 hexadecimal digits, lower case.
+    pub sha256: String,
 }
 
 /// One suite of one archive.

@@ -7,7 +7,7 @@ use crate::diagnostic::Diagnostic;
 use crate::document::{Refusal, Table, Value};
 use crate::image_source;
 use crate::similar::{nearest, quoted_list};
-use crate::{AptSource, AptSuite, Archive, ImageSource, KernelSource};
+use crate::{AptSource, AptSuite, Archive, ImageSource, KernelSource, PinnedPackage};
 
 /// Architectures whose packages a guest can run.
 const ARCHITECTURES: [&str; 2] = ["amd64", "i386"];
@@ -89,11 +89,13 @@ fn kernel_source(mut table: Table<'_>, project: &Path) -> Option<KernelSource> {
             table.describe("an apt source of a kernel");
             let suites = apt_suites(&table);
             let package = package(&table, "\"linux-image-cloud-amd64\"");
+            let pinned = pinned(&table);
             table.finish();
             Some(KernelSource::Apt(AptSource {
                 suites: suites?,
                 packages: vec![package?],
                 architecture: "amd64".into(),
+                pinned: pinned?,
             }))
         }
         "rpm" => {
@@ -147,6 +149,7 @@ fn image_source(mut table: Table<'_>, project: &Path) -> Option<ImageSource> {
                 suites: suites?,
                 packages: packages?,
                 architecture: architecture?,
+                pinned: Vec::new(),
             }))
         }
         "directory" => {
@@ -166,6 +169,91 @@ fn image_source(mut table: Table<'_>, project: &Path) -> Option<ImageSource> {
             table.finish();
             Some(ImageSource::Program(program?))
         }
+    }
+}
+
+/// `pinned = [{ path = "pool/….deb", size = 1, sha256 = "…" }]`.
+fn pinned(source: &Table<'_>) -> Option<Vec<PinnedPackage>> {
+    let Some(value) = source.value("pinned") else {
+        return Some(Vec::new());
+    };
+    let packages: Vec<Option<PinnedPackage>> = value
+        .tables("a pinned package")
+        .iter()
+        .map(|table| {
+            let path = table
+                .required("path", "\"pool/main/l/linux/NAME_VERSION_amd64.deb\"")
+                .and_then(|value| value.parsed(deb_path));
+            let size = table.required("size", "13030208").and_then(|value| {
+                match deb_size(&value.scalar()?.value) {
+                    Ok(size) => Some(size),
+                    Err(refusal) => {
+                        value.refuse(refusal);
+                        None
+                    }
+                }
+            });
+            let sha256 = table
+                .required("sha256", "\"…\"")
+                .and_then(|value| value.parsed(digits));
+            table.finish();
+            let (path, name, version) = path?;
+            Some(PinnedPackage {
+                path,
+                name,
+                version,
+                size: size?,
+                sha256: sha256?,
+            })
+        })
+        .collect();
+    packages.into_iter().collect()
+}
+
+/// The path of a .deb with the name and version that it says; a version's colon is
+/// not in it, as kernels have no epoch.
+fn deb_path(text: &str) -> Result<(String, String, String), Refusal> {
+    let wrong = || {
+        Refusal::new(format!("`{text}` is not a .deb below an archive")).hint(
+            "the path as the archive has it, without a slash before: \
+             \"pool/main/l/linux/linux-modules-6.19.14-amd64_6.19.14-1_amd64.deb\"",
+        )
+    };
+    let file = text.rsplit('/').next().unwrap_or_default();
+    let parts: Vec<&str> = file
+        .strip_suffix(".deb")
+        .map(|stem| stem.split('_').collect())
+        .unwrap_or_default();
+    let climbs = text
+        .split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..");
+    match parts[..] {
+        [name, version, _] if !climbs && !name.is_empty() && !version.is_empty() => {
+            Ok((text.to_owned(), name.to_owned(), version.to_owned()))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+fn deb_size(text: &str) -> Result<u64, Refusal> {
+    text.parse::<u64>()
+        .ok()
+        .filter(|size| *size > 0)
+        .ok_or_else(|| {
+            Refusal::new(format!("`{text}` is not a size")).hint("how many bytes the .deb has")
+        })
+}
+
+fn digits(text: &str) -> Result<String, Refusal> {
+    let good = text.len() == 64
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(Refusal::new(format!("`{text}` is not a SHA-256"))
+            .hint("64 hexadecimal digits in lower case, as sha256sum prints them"))
     }
 }
 

@@ -52,6 +52,7 @@ fn source(suite: &str, architecture: &str, packages: &[&str]) -> AptSource {
         }],
         packages: packages.iter().map(|&name| name.to_owned()).collect(),
         architecture: architecture.to_owned(),
+        pinned: Vec::new(),
     }
 }
 

@@ -175,3 +175,53 @@ error: two images are called `debian:12`
 "#]]
     );
 }
+
+#[test]
+fn a_quarantine_with_mistakes() {
+    assert_data_eq!(
+        image(
+            "name = \"a\"\nsource = { directory = \"x\" }\n\n[[quarantine]]\ncheck = \"lss\"\nowner = \" \"\nuntil = \"2027-02-30\"\n\n[[quarantine]]\ncheck = \"ls\"\n"
+        ),
+        str![[r#"
+error: unknown check `lss`
+ --> images/a.toml:5:9
+  |
+5 | check = "lss"
+  |         ^^^^^
+  |
+  = hint: did you mean `ls`? this image has `bash` and `ls`
+
+error: the owner is empty
+ --> images/a.toml:6:9
+  |
+6 | owner = " "
+  |         ^^^
+  |
+  = hint: a quarantine without somebody who ends it lasts for ever
+
+error: `2027-02-30` is not a day
+ --> images/a.toml:7:9
+  |
+7 | until = "2027-02-30"
+  |         ^^^^^^^^^^^^
+  |
+  = hint: year, month and day: "2027-01-31"
+
+error: a quarantine lacks `owner`
+ --> images/a.toml:9:1
+  |
+9 | [[quarantine]]
+  | ^^^^^^^^^^^^^^ no `owner` in here
+  |
+  = hint: add `owner = "toolchain team"`
+
+error: a quarantine lacks `until`
+ --> images/a.toml:9:1
+  |
+9 | [[quarantine]]
+  | ^^^^^^^^^^^^^^ no `until` in here
+  |
+  = hint: add `until = "2027-01-31"`
+"#]]
+    );
+}

@@ -266,7 +266,7 @@ error: unknown key `suite`
 6 | suite = "bookworm"
   | ^^^^^
   |
-  = hint: an apt source of a kernel has `apt` and `package`
+  = hint: an apt source of a kernel has `apt`, `package` and `pinned`
 
 error: `apt` is empty
   --> kernels.toml:11:18
@@ -367,6 +367,48 @@ error: `bad` is a string, not a table
    |
 15 | bad = "vsyscall=none"
    |       ^^^^^^^^^^^^^^^ expected a table
+"#]]
+    );
+}
+
+#[test]
+fn a_pinned_package_with_mistakes() {
+    assert_data_eq!(
+        kernels(
+            "[[kernel]]\nversion = \"6.19\"\nsource = { apt = \"debian\", suite = \"sid\", package = \"linux-image-amd64\", pinned = [\n    { path = \"/pool/../linux.deb\", size = \"0\", sha256 = \"ABC\" },\n    { path = \"pool/a_1_amd64.deb\", size = \"1\" },\n] }\n"
+        ),
+        str![[r#"
+error: `/pool/../linux.deb` is not a .deb below an archive
+ --> kernels.toml:4:14
+  |
+4 |     { path = "/pool/../linux.deb", size = "0", sha256 = "ABC" },
+  |              ^^^^^^^^^^^^^^^^^^^^
+  |
+  = hint: the path as the archive has it, without a slash before: "pool/main/l/linux/linux-modules-6.19.14-amd64_6.19.14-1_amd64.deb"
+
+error: `0` is not a size
+ --> kernels.toml:4:43
+  |
+4 |     { path = "/pool/../linux.deb", size = "0", sha256 = "ABC" },
+  |                                           ^^^
+  |
+  = hint: how many bytes the .deb has
+
+error: `ABC` is not a SHA-256
+ --> kernels.toml:4:57
+  |
+4 |     { path = "/pool/../linux.deb", size = "0", sha256 = "ABC" },
+  |                                                         ^^^^^
+  |
+  = hint: 64 hexadecimal digits in lower case, as sha256sum prints them
+
+error: a pinned package lacks `sha256`
+ --> kernels.toml:5:5
+  |
+5 |     { path = "pool/a_1_amd64.deb", size = "1" },
+  |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ no `sha256` in here
+  |
+  = hint: add `sha256 = "…"`
 "#]]
     );
 }

@@ -119,7 +119,18 @@ impl Apt {
                 });
             }
         }
-        Ok(Universe::new(parts, digest.hex()))
+        let pinned: Vec<Package> = match (source.pinned.is_empty(), source.suites.first()) {
+            (false, Some(wanted)) => {
+                let suite = self.find_suite(wanted)?;
+                let of = |pinned| Package::pinned(pinned, &suite.url, &suite.name);
+                source.pinned.iter().map(of).collect()
+            }
+            _ => Vec::new(),
+        };
+        for package in &pinned {
+            digest = digest.with("pinned", &package.sha256);
+        }
+        Ok(Universe::new(parts, pinned, digest.hex()))
     }
 
     /// A digest, in hexadecimal, of what [`Apt::open`] would be made from, by what the
@@ -127,6 +138,9 @@ impl Apt {
     /// the same, every answer of the universe is.
     pub fn state(&self, source: &AptSource) -> Result<String, AptError> {
         let mut state = Key::new("apt-state-v1").with("architecture", &source.architecture);
+        for pinned in &source.pinned {
+            state = state.with("pinned", &pinned.sha256);
+        }
         for wanted in &source.suites {
             let suite = self.find_suite(wanted)?;
             state = state.with("url", &suite.url).with("suite", &suite.name);

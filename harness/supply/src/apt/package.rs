@@ -41,6 +41,29 @@ pub struct Package {
 }
 
 impl Package {
+    /// A package that an entry pins by its digest, in the archive at `url`. What it
+    /// depends on is not known without an index, and for a part of a kernel not
+    /// asked.
+    pub(super) fn pinned(pinned: &plan::PinnedPackage, url: &str, suite: &str) -> Self {
+        Self {
+            name: pinned.name.clone(),
+            version: Version::new(&*pinned.version),
+            architecture: "amd64".to_owned(),
+            source: pinned.name.clone(),
+            filename: pinned.path.clone(),
+            size: pinned.size,
+            sha256: pinned.sha256.clone(),
+            priority: Priority::Optional,
+            essential: false,
+            multi_arch: String::new(),
+            depends: String::new(),
+            pre_depends: String::new(),
+            provides: String::new(),
+            url: url.to_owned(),
+            suite: suite.to_owned(),
+        }
+    }
+
     /// What it needs: Pre-Depends, then Depends.
     pub fn dependencies(&self) -> Result<Vec<Group>, MalformedDependency> {
         let mut groups = dependency::parse(&self.pre_depends)?;

@@ -13,6 +13,8 @@ use super::{AptError, Package, Version, near};
 /// of several versions of a package the newest counts.
 pub struct Universe {
     parts: Vec<Part>,
+    /// Packages of the archives' pools that no index has.
+    pinned: Vec<Package>,
     digest: String,
 }
 
@@ -48,8 +50,12 @@ impl Part {
 }
 
 impl Universe {
-    pub(super) fn new(parts: Vec<Part>, digest: String) -> Universe {
-        Universe { parts, digest }
+    pub(super) fn new(parts: Vec<Part>, pinned: Vec<Package>, digest: String) -> Universe {
+        Universe {
+            parts,
+            pinned,
+            digest,
+        }
     }
 
     /// SHA-256 over the indices, in hexadecimal: as long as it is the same, every
@@ -78,6 +84,12 @@ impl Universe {
             .iter()
             .flat_map(|part| part.by_name(name))
             .collect();
+        // What a signed index has needs no other trust.
+        let pinned = self.pinned.iter().filter(|package| {
+            package.name == name && found.iter().all(|known| known.version != package.version)
+        });
+        let pinned: Vec<&Package> = pinned.collect();
+        found.extend(pinned);
         found.sort_by(|a, b| b.version.cmp(&a.version));
         found.into_iter()
     }

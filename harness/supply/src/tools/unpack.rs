@@ -102,6 +102,7 @@ fn make(recipe: &Recipe, apt: &Apt, progress: &dyn Progress, root: &Path) -> Res
         }],
         packages: vec![recipe.package.to_owned()],
         architecture: "amd64".to_owned(),
+        pinned: Vec::new(),
     };
     let universe = apt.open(&source).map_err(archive)?;
     let closure = universe.closure(&source.packages, false).map_err(archive)?;

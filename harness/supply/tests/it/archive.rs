@@ -157,6 +157,7 @@ impl Mirror {
             }],
             packages: vec![],
             architecture: "amd64".to_owned(),
+            pinned: vec![],
         }
     }
 

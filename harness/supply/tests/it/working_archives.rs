@@ -265,7 +265,49 @@ fn debian(suite: &str) -> AptSource {
         }],
         packages: vec![],
         architecture: "amd64".to_owned(),
+        pinned: vec![],
     }
+}
+
+/// What an entry pins is found where the index has it no more, held to its digest,
+/// and never put before what a signed index says.
+#[test]
+fn a_pinned_package_stands_in_for_one_that_left_the_index() {
+    use crate::archive::{deb, sha256};
+    let mirror = Mirror::plain();
+    mirror.publish();
+    let (path, there) = ("pool/main/g/gone/gone_2.0_amd64.deb", deb("gone"));
+    mirror
+        .server
+        .on(&format!("/debian/{path}"), Reply::File(there.clone()));
+    let pin = |name: &str, version: &str, sha256: String| plan::PinnedPackage {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        version: version.to_owned(),
+        size: there.len() as u64,
+        sha256,
+    };
+    let mut source = mirror.source("test", false);
+    source.pinned = vec![
+        pin("gone", "2.0", sha256(&there)),
+        pin("a", "1.0", "0".repeat(64)),
+    ];
+    let client = mirror.client();
+    let universe = client.apt.open(&source).unwrap();
+    let gone = universe.newest("gone").unwrap();
+    let file = client.apt.fetch(gone).unwrap();
+    assert_eq!(fs_err::read(file).unwrap(), there);
+    // The index's own stays the only one of its version.
+    assert!(universe.by_name("a").all(|it| it.sha256 != "0".repeat(64)));
+    assert!(universe.by_name("a").next().is_some());
+
+    source.pinned = vec![pin("gone", "2.0", "1".repeat(64))];
+    let universe = client.apt.open(&source).unwrap();
+    let refused = client.apt.fetch(universe.newest("gone").unwrap());
+    assert!(
+        matches!(refused, Err(AptError::TamperedPackage { .. })),
+        "{refused:?}"
+    );
 }
 
 #[test]
