@@ -130,7 +130,7 @@ function strip(kernel, image, check) {
     else if (outcome.verdict === "flaky") item.className = "y";
     ul.append(item);
   }
-  return [element("h3", `The ${data.past.length} runs before, oldest first`), ul];
+  return [element("h3", `Runs before this one, oldest first (${data.past.length})`), ul];
 }
 
 function flat(value, prefix = "") {
