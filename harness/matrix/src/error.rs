@@ -113,6 +113,9 @@ pub(crate) enum Failure {
         /// Their names.
         names: String,
     },
+    /// The mirrors of this machine could not be told.
+    #[error("{0}")]
+    Mirrors(#[from] supply::AptError),
     /// `--shard` cannot be done.
     #[error("{0}")]
     Shard(String),
@@ -196,6 +199,7 @@ impl Failure {
             | Failure::NoRuns(_) => Status::Usage,
             Failure::Load(_)
             | Failure::History(_)
+            | Failure::Mirrors(_)
             | Failure::Junit(_)
             | Failure::BisectEnd { .. }
             | Failure::Supply(_)

@@ -6,6 +6,7 @@ use fs_err as fs;
 use report::Run;
 use report::history::History;
 use report::publish::{HISTORY, files};
+use supply::Mirrors;
 
 use crate::cli::{Global, PublishArguments};
 use crate::error::{Failure, Status};
@@ -20,7 +21,7 @@ pub(crate) fn command(global: &Global, arguments: &PublishArguments) -> Result<S
         arguments.run.as_deref(),
         arguments.output.as_deref(),
     )?;
-    let run = Run::load(&record)?;
+    let run = without_mirrors(&Run::load(&record)?, &Mirrors::of_this_machine()?)?;
     if let Some(why) = run
         .run
         .interrupted
@@ -54,10 +55,97 @@ pub(crate) fn command(global: &Global, arguments: &PublishArguments) -> Result<S
     Ok(Status::Done)
 }
 
+/// The run with this machine's Debian mirrors called what an entry calls them: where a
+/// company's mirror is, is not for the world, and the same package from another mirror
+/// is no other package.
+fn without_mirrors(run: &Run, mirrors: &Mirrors) -> Result<Run, Failure> {
+    let mut text = serde_json::to_string(run).map_err(std::io::Error::from)?;
+    // The security archive first: its address can begin with the other's.
+    for (bases, name) in [
+        (&mirrors.security, "debian-security"),
+        (&mirrors.debian, "debian"),
+    ] {
+        for base in bases {
+            let base = base.trim_end_matches('/');
+            if !base.is_empty() {
+                text = text.replace(&format!("{base}/"), &format!("{name}:"));
+            }
+        }
+    }
+    for (bases, name) in [
+        (&mirrors.security, "debian-security"),
+        (&mirrors.debian, "debian"),
+    ] {
+        for base in bases {
+            let base = base.trim_end_matches('/');
+            if !base.is_empty() {
+                text = text.replace(base, name);
+            }
+        }
+    }
+    Ok(serde_json::from_str(&text).map_err(std::io::Error::from)?)
+}
+
 /// The folder that `runs/` is in.
 fn results_folder(global: &Global, output: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(match output {
         Some(output) => output.to_owned(),
         None => load_project(global)?.root.join("results"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use report::{KernelColumn, RunHead};
+
+    use super::*;
+
+    #[test]
+    fn what_is_published_names_no_mirror_of_this_machine() {
+        let head = RunHead {
+            id: "a".to_owned(),
+            started: report::timestamp(),
+            finished: None,
+            interrupted: None,
+            matrix: "test".to_owned(),
+            qemu: None,
+            acceleration: None,
+            acceleration_reason: None,
+            host: BTreeMap::new(),
+            settings: BTreeMap::new(),
+            timings: BTreeMap::new(),
+            shard: None,
+        };
+        let mut kernel = KernelColumn::planned("6.1");
+        kernel.reason = Some("nothing at http://mirror.example/debian satisfies it".to_owned());
+        for (key, url) in [
+            ("url", "http://mirror.example/debian/pool/main/a.deb"),
+            (
+                "security",
+                "http://mirror.example/debian-security/pool/b.deb",
+            ),
+            ("other", "https://archive.debian.org/debian/pool/c.deb"),
+        ] {
+            kernel.package.insert(key.to_owned(), url.to_owned());
+        }
+        let run = Run::planned(head, vec![kernel], Vec::new(), "bundled");
+        let mirrors = Mirrors {
+            debian: vec!["http://mirror.example/debian".to_owned()],
+            security: vec!["http://mirror.example/debian-security/".to_owned()],
+        };
+        let hidden = without_mirrors(&run, &mirrors).unwrap();
+        let kernel = &hidden.kernels[0];
+        assert_eq!(kernel.package["url"], "debian:pool/main/a.deb");
+        assert_eq!(kernel.package["security"], "debian-security:pool/b.deb");
+        assert_eq!(
+            kernel.package["other"],
+            "https://archive.debian.org/debian/pool/c.deb"
+        );
+        assert_eq!(
+            kernel.reason.as_deref(),
+            Some("nothing at debian satisfies it")
+        );
+    }
 }
