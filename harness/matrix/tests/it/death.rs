@@ -1,9 +1,8 @@
 //! Whatever ends the program, its machines end with it and its record can be
 //! read.
 
-use std::process::Command;
-
 use report::Run;
+use rustix::process::{Pid, Signal, kill_process};
 use verdict::{Outcome, Verdict};
 
 use crate::project::{Project, cell, wait_until_gone};
@@ -29,6 +28,12 @@ command = ["true"]
 "#,
     );
     project
+}
+
+/// Sends one; a bare machine has no kill(1).
+fn signal(process: u32, signal: Signal) {
+    let process = Pid::from_raw(i32::try_from(process).unwrap()).unwrap();
+    kill_process(process, signal).unwrap();
 }
 
 /// The processes started by this one, by the parent field of /proc/PID/stat.
@@ -95,12 +100,7 @@ fn an_interrupted_program_closes_its_record_and_says_which_signal() {
     let run = project.wait_for_event(&mut matrix, WAITS);
     let machines = children_of(matrix.id());
 
-    let killed = Command::new("kill")
-        .arg("-INT")
-        .arg(matrix.id().to_string())
-        .status()
-        .unwrap();
-    assert!(killed.success());
+    signal(matrix.id(), Signal::INT);
     assert_eq!(matrix.wait().unwrap().code(), Some(130));
     wait_until_gone("QEMU", || {
         !machines.iter().any(|machine| is_alive(*machine))
@@ -129,11 +129,7 @@ fn a_machine_that_falls_silent_is_a_lockup_only_when_it_does_so_alone_too() {
     let run = project.wait_for_event(&mut matrix, WAITS);
     // The machine freezes under the cell, as a wedged kernel would.
     for machine in children_of(matrix.id()) {
-        Command::new("kill")
-            .arg("-STOP")
-            .arg(machine.to_string())
-            .status()
-            .unwrap();
+        signal(machine, Signal::STOP);
     }
     assert_eq!(
         matrix.wait().unwrap().code(),
