@@ -27,8 +27,7 @@ const SYSCTL: [(&str, &str); 2] = [
 /// # Errors
 /// When the clock, the random pool or a mount that cells need fails.
 pub(crate) fn begin(begin: &wire::Begin) -> Result<wire::CgroupFacts> {
-    set_clock(begin.clock)?;
-    add_entropy(&begin.entropy)?;
+    at(&begin.moment)?;
     mount_rest()?;
     let ours = SYSCTL.map(|(name, value)| (name.to_owned(), value.to_owned()));
     for (name, value) in ours.iter().chain(&begin.sysctl) {
@@ -37,6 +36,16 @@ pub(crate) fn begin(begin: &wire::Begin) -> Result<wire::CgroupFacts> {
         }
     }
     cgroup::mount(begin.cgroup)
+}
+
+/// Sets the clock and makes what is drawn from the random pool from now on this
+/// machine's own.
+///
+/// # Errors
+/// When the clock or the pool cannot be written to.
+pub(crate) fn at(moment: &wire::Moment) -> Result<()> {
+    set_clock(moment.clock)?;
+    add_entropy(&moment.entropy)
 }
 
 /// `clock`: nanoseconds since 1970.
@@ -83,7 +92,25 @@ fn add_entropy(entropy: &[u8]) -> Result<()> {
             return Err(Error::call("ioctl RNDADDENTROPY")(kernel_log::last_errno()));
         }
     }
-    Ok(())
+    reseed(&pool)
+}
+
+/// Makes the generator draw from the pool now. By itself it does so only every few
+/// minutes, and the clones of one template would give the same numbers until then.
+fn reseed(pool: &fs::File) -> Result<()> {
+    /// `_IO('R', 0x07)`.
+    const RNDRESEEDCRNG: libc::c_ulong = 0x5207;
+    // SAFETY: the call takes no argument.
+    match unsafe { libc::ioctl(pool.as_raw_fd(), RNDRESEEDCRNG as _) } {
+        0 => Ok(()),
+        _ => match kernel_log::last_errno() {
+            // Linux 4.17 has it, and the stable series from 4.9 on. Before 4.8 each
+            // read of /dev/urandom took from the pool what it was credited with.
+            // EAGAIN: 4.17 to 5.17 before the pool was ready for the first time.
+            Errno::INVAL | Errno::NOTTY | Errno::AGAIN | Errno::NODATA => Ok(()),
+            errno => Err(Error::call("ioctl RNDRESEEDCRNG")(errno)),
+        },
+    }
 }
 
 /// File systems a host has and boot did not need. All but the terminals' and

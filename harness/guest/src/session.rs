@@ -33,12 +33,13 @@ pub(crate) fn serve(booted: Booted) -> ! {
     }
 }
 
-/// The session: one Begin, then files and cells in any number.
+/// The session: one Begin, then files and cells in any number; in a clone of a
+/// template, a Wake between the two.
 fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
     let (mut cells, facts) = match channel.receive()? {
         None | Some(ToGuest::PowerOff) => return Ok(()),
         Some(ToGuest::Begin(settings)) => prepare(&settings, modules)?,
-        Some(ToGuest::Put { .. } | ToGuest::Run(_) | ToGuest::Probe(_)) => {
+        Some(ToGuest::Put { .. } | ToGuest::Run(_) | ToGuest::Probe(_) | ToGuest::Wake(_)) => {
             return Err(Error::Protocol("work came before Begin"));
         }
     };
@@ -47,6 +48,11 @@ fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
         match channel.receive()? {
             None | Some(ToGuest::PowerOff) => return Ok(()),
             Some(ToGuest::Begin(_)) => return Err(Error::Protocol("Begin came twice")),
+            Some(ToGuest::Wake(moment)) => {
+                begin::at(&moment)?;
+                cells.swap_disks();
+                channel.send(&FromGuest::Awake)?;
+            }
             Some(ToGuest::Put {
                 path,
                 mode,

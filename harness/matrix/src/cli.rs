@@ -95,6 +95,18 @@ pub(crate) struct RunArguments {
     /// Run what was not as expected again in a new machine, up to N times; every attempt is kept
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) retries: u32,
+    /// Boot every machine, instead of going on where an earlier boot of the kernel was kept
+    #[arg(long)]
+    pub(crate) cold: bool,
+    /// What shares a machine [default: image; kernel where machines boot]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) isolate: Option<Isolation>,
+    /// Run one of N cells that are as expected after a warm start after a cold boot as well; 0: none
+    #[arg(long, value_name = "N", default_value_t = SAMPLE)]
+    pub(crate) sample: u32,
+    /// MiB that kept machines may take in the cache; those used longest ago go first
+    #[arg(long, value_name = "MIB", default_value_t = 4096, env = "MATRIX_TEMPLATE_SPACE")]
+    pub(crate) template_space: u64,
     /// Compare with an earlier run: what got worse makes the status 1
     #[arg(long, value_name = "RUN")]
     pub(crate) baseline: Option<PathBuf>,
@@ -166,6 +178,9 @@ pub(crate) struct TryArguments {
     /// The program and its arguments
     #[arg(value_name = "COMMAND", required = true, last = true)]
     pub(crate) command: Vec<String>,
+    /// Boot the machine, instead of going on where an earlier boot of the kernel was kept
+    #[arg(long)]
+    pub(crate) cold: bool,
     /// How the machine runs
     #[arg(long, value_enum, default_value_t = AccelerationChoice::Auto)]
     pub(crate) accel: AccelerationChoice,
@@ -185,6 +200,32 @@ pub(crate) struct DoctorArguments {
     /// The QEMU to look at instead of the one on PATH or in the cache
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Option<PathBuf>,
+}
+
+/// A boot takes as long as some tens of cells, so this costs a large run a few
+/// percent, and a small one mostly nothing.
+const SAMPLE: u32 = 500;
+
+/// `--isolate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Isolation {
+    /// All images of a kernel run in one machine
+    Kernel,
+    /// Each image has a machine of its own
+    Image,
+    /// Each cell has one
+    Cell,
+}
+
+impl Isolation {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Isolation::Kernel => "kernel",
+            Isolation::Image => "image",
+            Isolation::Cell => "cell",
+        }
+    }
 }
 
 /// `--accel`.

@@ -130,6 +130,9 @@ fn run_arguments(arguments: &TryArguments) -> RunArguments {
         accel.into(),
     ];
     words.extend(["--timeout".into(), (&arguments.timeout).into()]);
+    if arguments.cold {
+        words.push("--cold".into());
+    }
     if arguments.offline {
         words.push("--offline".into());
     }

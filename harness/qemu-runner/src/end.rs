@@ -169,6 +169,12 @@ pub enum VmEnd {
         /// What the system said.
         message: String,
     },
+    /// What was kept of an earlier boot did not start.
+    #[error("the machine was not restored: {message}")]
+    NotRestored {
+        /// Why.
+        message: String,
+    },
     /// The channel broke, or carried what has no place there.
     #[error("the channel to the guest failed: {message}")]
     Channel {

@@ -4,7 +4,9 @@
 //! What prepares a machine is pure: [`vmlinux`], [`select_modules`] and
 //! [`initramfs`] take bytes or paths and give bytes or paths, and who calls them
 //! keeps the results. What runs one is [`Vm`]: started by a [`Spawner`], it is
-//! talked to over a channel, and each way it can end has its own [`VmEnd`].
+//! talked to over a channel, and each way it can end has its own [`VmEnd`]. One
+//! that waits for work can be kept ([`Vm::keep`]) and started again from there
+//! ([`Start::Warm`]).
 //!
 //! Nothing outlives the program: every QEMU dies with its [`Vm`], and with the
 //! process itself, whatever ends that.
@@ -20,10 +22,12 @@ mod kvm;
 mod machine;
 mod modinfo;
 mod modules;
+mod monitor;
 mod requirements;
 mod spawner;
 mod spin;
 mod stderr;
+mod template;
 mod vm;
 mod vmlinux;
 
@@ -34,10 +38,11 @@ pub use end::{ConsoleLine, LineKind, StartError, VmEnd};
 pub use initramfs::{InitramfsError, initramfs};
 pub use kernel_words::{KernelWord, base_command_line, base_words};
 pub use kvm::{KvmRefusal, kvm_answer_key, prove_kvm};
-pub use machine::{Acceleration, Disk, MAX_DISKS, Machine, Qemu, QemuError};
+pub use machine::{Acceleration, Disk, MAX_DISKS, Machine, Qemu, QemuError, Start};
 pub use modules::{BOOT_MODULES, Module, ModulePlan, ModulesError, select_modules};
 pub use requirements::{Configuration, missing};
 pub use spawner::Spawner;
 pub use spin::host_spin;
+pub use template::TemplateError;
 pub use vm::{Ready, Vm};
 pub use vmlinux::{VmlinuxError, require_pvh, vmlinux};

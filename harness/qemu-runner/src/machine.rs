@@ -146,6 +146,27 @@ pub struct Disk {
     pub serial: String,
 }
 
+/// How a machine comes to where its guest waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// It boots.
+    Cold,
+    /// It boots with its memory in a file, so that it can be kept
+    /// ([`crate::Vm::keep`]).
+    Template {
+        /// Made by QEMU; as large as the memory, with holes where nothing was
+        /// written.
+        memory: PathBuf,
+    },
+    /// It goes on where a template was kept.
+    Warm {
+        /// The template's memory; it is not written to.
+        memory: PathBuf,
+        /// What [`crate::Vm::keep`] wrote.
+        state: PathBuf,
+    },
+}
+
 /// All that a virtual machine is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
@@ -170,8 +191,14 @@ pub struct Machine {
     pub command_line: String,
     /// The images; at most [`MAX_DISKS`].
     pub disks: Vec<Disk>,
-    /// Where the whole console is kept; created or emptied.
+    /// Disk devices at the least: those beyond the images are empty. A template
+    /// and its clones must have the same number.
+    pub slots: usize,
+    /// Where the whole console is kept; created or emptied, but of a warm start
+    /// what is there already stays, and its own follows.
     pub console: PathBuf,
+    /// How it starts.
+    pub start: Start,
 }
 
 /// As many disks as fit: slots 3 to 31 of the PCI bus, eight functions each.
@@ -181,9 +208,31 @@ pub const MAX_DISKS: usize = (31 - FIRST_DISK_SLOT + 1) * 8;
 const FIRST_DISK_SLOT: usize = 3;
 
 impl Machine {
-    /// QEMU's arguments; `channel` is the number of the file descriptor it
-    /// inherits for the channel.
-    pub(crate) fn arguments(&self, channel: i32) -> Vec<OsString> {
+    /// Everything that a template of this machine depends on, but for the content
+    /// of kernel and initramfs: equal words, exchangeable templates.
+    #[must_use]
+    pub fn template_words(&self) -> Vec<OsString> {
+        let mut words = Machine {
+            kernel: "kernel".into(),
+            initramfs: "initramfs".into(),
+            disks: Vec::new(),
+            slots: self.slots.max(self.disks.len()),
+            start: Start::Template {
+                memory: "memory".into(),
+            },
+            ..self.clone()
+        }
+        .arguments(0, 0);
+        words.push(self.qemu.program.clone().into_os_string());
+        words.extend(self.qemu.prefix_arguments.iter().cloned());
+        words.push(self.qemu.version.clone().into());
+        words
+    }
+
+    /// QEMU's arguments; `channel` and `monitor` are the numbers of the file
+    /// descriptors it inherits for the channel and, unless it starts cold, for its
+    /// monitor.
+    pub(crate) fn arguments(&self, channel: i32, monitor: i32) -> Vec<OsString> {
         let mut arguments = Arguments(Vec::new());
         arguments
             // Nothing that a build or a user's configuration adds by itself.
@@ -194,7 +243,12 @@ impl Machine {
             // i440fx: its virtio devices are transitional and sit on the root
             // bus, so kernels down to 3.10 see them.
             .add("-machine")
-            .add("pc,usb=off,vmport=off,dump-guest-core=off")
+            .add(match self.start {
+                Start::Cold => BOARD.to_owned(),
+                Start::Template { .. } | Start::Warm { .. } => {
+                    format!("{BOARD},memory-backend=memory")
+                }
+            })
             .add("-accel")
             .add(self.acceleration.name())
             .add("-cpu")
@@ -232,18 +286,40 @@ impl Machine {
             .add(&self.initramfs)
             .add("-append")
             .add(&self.command_line);
-        for (index, disk) in self.disks.iter().enumerate() {
+        match &self.start {
+            Start::Cold => {}
+            Start::Template { memory } => {
+                self.memory_file(&mut arguments, memory, "on");
+                add_monitor(&mut arguments, monitor);
+            }
+            Start::Warm { memory, .. } => {
+                self.memory_file(&mut arguments, memory, "off");
+                add_monitor(&mut arguments, monitor);
+                // The state comes over the monitor.
+                arguments.add("-incoming").add("defer");
+            }
+        }
+        for index in 0..self.slots.max(self.disks.len()) {
+            let disk = self.disks.get(index);
             let (slot, function) = (FIRST_DISK_SLOT + index / 8, index % 8);
             let multifunction = if function == 0 {
                 ",multifunction=on"
             } else {
                 ""
             };
-            let mut node = OsString::from(format!(
-                "driver=raw,node-name=disk{index},read-only=on,file.driver=file,\
-                 file.read-only=on,file.filename="
-            ));
-            node.push(escape_commas(disk.path.as_os_str()));
+            let node = match disk {
+                Some(disk) => {
+                    let mut node = OsString::from(format!(
+                        "driver=raw,node-name=disk{index},read-only=on,file.driver=file,\
+                         file.read-only=on,file.filename="
+                    ));
+                    node.push(escape_commas(disk.path.as_os_str()));
+                    node
+                }
+                None => OsString::from(format!(
+                    "driver=null-co,node-name=disk{index},read-only=on,read-zeroes=on,size=4096"
+                )),
+            };
             // Without MSI-X: a table less to map for each, which is a third of the
             // boot with 64 disks, and no vectors to run out of. A queue of 64: the
             // guest keeps memory for all of it, and with QEMU's 256 two hundred
@@ -252,7 +328,10 @@ impl Machine {
                 "virtio-blk-pci,drive=disk{index},vectors=0,queue-size=64,\
                  addr={slot:#x}.{function:#x}{multifunction},serial="
             ));
-            device.push(escape_commas(OsStr::new(&disk.serial)));
+            match disk {
+                Some(disk) => device.push(escape_commas(OsStr::new(&disk.serial))),
+                None => device.push(format!("empty{index}")),
+            }
             arguments
                 .add("-blockdev")
                 .add(node)
@@ -260,6 +339,15 @@ impl Machine {
                 .add(device);
         }
         arguments.0
+    }
+
+    fn memory_file(&self, arguments: &mut Arguments, path: &Path, share: &str) {
+        let mut object = OsString::from(format!(
+            "memory-backend-file,id=memory,size={}M,share={share},mem-path=",
+            self.memory
+        ));
+        object.push(escape_commas(path.as_os_str()));
+        arguments.add("-object").add(object);
     }
 
     fn cpu_model(&self) -> &str {
@@ -272,6 +360,17 @@ impl Machine {
             _ => &self.cpu,
         }
     }
+}
+
+/// i440fx, without what no guest of ours uses.
+const BOARD: &str = "pc,usb=off,vmport=off,dump-guest-core=off";
+
+fn add_monitor(arguments: &mut Arguments, descriptor: i32) {
+    arguments
+        .add("-chardev")
+        .add(format!("socket,id=monitor,fd={descriptor}"))
+        .add("-mon")
+        .add("chardev=monitor,mode=control");
 }
 
 struct Arguments(Vec<OsString>);

@@ -3,22 +3,29 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use wire::{FrameError, FromGuest, ToGuest};
+use wire::{FrameError, FromGuest, Moment, ToGuest};
 
 use crate::console::{self, Tail};
+use crate::machine::Start;
+use crate::monitor::Monitor;
 use crate::spawner::SpawnError;
 use crate::stderr::Stderr;
+use crate::template::{self, TemplateError};
 use crate::{ConsoleLine, LineKind, Machine, Spawner, StartError, VmEnd};
 
 /// How long a kernel that panicked may take to reboot, and QEMU whose channel or
 /// console closed to end.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long QEMU may take to end by itself after it could not be restored.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How long the guest may leave bytes of a message unread.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -39,6 +46,8 @@ pub struct Ready {
 pub struct Vm {
     child: Child,
     channel: UnixStream,
+    /// QEMU's monitor, not spoken to yet; none of a machine that starts cold.
+    monitor: Option<UnixStream>,
     events: Receiver<Event>,
     tail: Arc<Tail>,
     stderr: Arc<Stderr>,
@@ -78,8 +87,14 @@ impl Vm {
     /// QEMU itself finds wrong comes from [`Vm::ready`].
     pub fn start(spawner: &Spawner, machine: &Machine) -> Result<Self, StartError> {
         machine.check()?;
-        let console_file =
-            std::fs::File::create(&machine.console).map_err(|source| StartError::Console {
+        let warm = matches!(machine.start, Start::Warm { .. });
+        let console_file = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .append(warm)
+            .truncate(!warm)
+            .open(&machine.console)
+            .map_err(|source| StartError::Console {
                 path: machine.console.clone(),
                 source,
             })?;
@@ -90,13 +105,23 @@ impl Vm {
             .map_err(resources("channel"))?;
         let reader = channel.try_clone().map_err(resources("channel"))?;
 
+        let (monitor, monitors_other_end) =
+            UnixStream::pair().map_err(resources("monitor"))?;
+
         let mut command = machine.qemu.command();
         command
-            .args(machine.arguments(theirs.as_raw_fd()))
+            .args(machine.arguments(theirs.as_raw_fd(), monitors_other_end.as_raw_fd()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         inherit(&mut command, theirs.as_raw_fd());
+        let monitor = match machine.start {
+            Start::Cold => None,
+            Start::Template { .. } | Start::Warm { .. } => {
+                inherit(&mut command, monitors_other_end.as_raw_fd());
+                Some(monitor)
+            }
+        };
         let started = Instant::now();
         let mut child = spawner.spawn(command).map_err(|error| match error {
             SpawnError::Gone => StartError::SpawnerGone,
@@ -105,14 +130,15 @@ impl Vm {
                 source,
             },
         })?;
-        // QEMU holds the only other end now: its end closes the channel.
-        drop(theirs);
+        // QEMU holds the only other ends now: its end closes channel and monitor.
+        drop((theirs, monitors_other_end));
 
         let (stdout, stderr_pipe) = (child.stdout.take(), child.stderr.take());
         let (sender, events) = mpsc::channel();
         let mut vm = Self {
             child,
             channel,
+            monitor,
             events,
             tail: Arc::default(),
             stderr: Arc::default(),
@@ -176,11 +202,53 @@ impl Vm {
                 boot: self.started.elapsed(),
             }),
             FromGuest::Facts { .. }
+            | FromGuest::Awake
             | FromGuest::Log(_)
             | FromGuest::Finished(_)
             | FromGuest::Probed(_)
             | FromGuest::Fatal { .. } => Err(self.finish(VmEnd::Channel {
                 message: "the guest's first message was not that it is ready".to_owned(),
+            })),
+        }
+    }
+
+    /// Keeps a machine that was started to be a template: its guest must wait for a
+    /// message. Its state is written to `state`, and it is ended.
+    ///
+    /// # Errors
+    /// When QEMU cannot be asked or refuses, or the file cannot be written.
+    pub fn keep(mut self, state: &Path) -> Result<(), TemplateError> {
+        let monitor = self.monitor.take().ok_or(TemplateError::NoMonitor)?;
+        template::keep(&mut Monitor::open(monitor)?, state)
+    }
+
+    /// Brings a machine that was started warm to where its template was kept, wakes
+    /// its guest, and waits for its answer. Gives the time from QEMU's start to that.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    pub fn wake(&mut self, state: &Path, moment: Moment, deadline: Duration) -> Result<Duration, VmEnd> {
+        let restored = match self.monitor.take() {
+            Some(monitor) => Monitor::open(monitor)
+                .map_err(TemplateError::from)
+                .and_then(|mut monitor| template::restore(&mut monitor, state)),
+            None => Err(TemplateError::NoMonitor),
+        };
+        if let Err(error) = restored {
+            // QEMU's own end, with its last words, is the better reason.
+            let end = match self.drain(LAST_WORDS) {
+                VmEnd::Silent { .. } => VmEnd::NotRestored {
+                    message: error.to_string(),
+                },
+                end => end,
+            };
+            return Err(self.finish(end));
+        }
+        self.send(&ToGuest::Wake(moment))?;
+        match self.receive(deadline)? {
+            FromGuest::Awake => Ok(self.started.elapsed()),
+            other => Err(self.finish(VmEnd::Channel {
+                message: format!("the guest was woken and said {other:?}"),
             })),
         }
     }

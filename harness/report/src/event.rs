@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, CellId, ImageRow, KernelColumn, ProbeRecord, Run};
+use crate::{Attempt, CellId, ImageRow, KernelColumn, ProbeRecord, Run, StartKind};
 
 /// Something that happened. Serialised with a `kind` field: this is what
 /// `--json` prints and `events.jsonl` holds, one per line.
@@ -104,6 +104,8 @@ pub enum Event {
         boot: u32,
         /// Milliseconds from QEMU's start.
         boot_ms: u64,
+        /// How it was started.
+        start: StartKind,
         /// The column with its facts.
         column: Box<KernelColumn>,
     },

@@ -14,6 +14,10 @@ const BEGUN: &str = "it had begun, and nothing was heard of it yet";
 const UNCONFIRMED: &str =
     "it did not end in time beside other machines, and was not tried yet with the host to itself";
 
+/// Why a cell that was not as expected after a warm start has no result yet.
+const UNCONFIRMED_WARM: &str =
+    "it was not as expected after a warm start, and was not tried yet after a cold boot";
+
 /// An event that does not belong to the run: a mistake of the program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
@@ -291,8 +295,28 @@ impl Cell {
     fn add(&mut self, attempt: Attempt) {
         if attempt.awaits_confirmation() {
             if !self.outcome.is_result() {
-                self.outcome = Outcome::not_run(UNCONFIRMED);
+                self.outcome = Outcome::not_run(match attempt.is_doubtful() {
+                    true => UNCONFIRMED,
+                    false => UNCONFIRMED_WARM,
+                });
             }
+            self.attempts.push(attempt);
+            return;
+        }
+        if let Some(before) = self.attempts.last()
+            && attempt.contradicts(before)
+        {
+            self.outcome = Outcome::not_run(format!(
+                "after a warm start it was {}, after a cold boot {}: one of the two machines is \
+                 wrong, so neither counts (--cold leaves out warm starts)",
+                before.outcome.label(),
+                attempt.outcome.label()
+            ));
+            self.verdict = Verdict::NotRun;
+            self.expected = Some(attempt.expected.clone());
+            self.because.clone_from(&attempt.because);
+            self.cause = None;
+            self.duration_ms = None;
             self.attempts.push(attempt);
             return;
         }

@@ -323,6 +323,28 @@ pub struct Cell {
     pub duration_ms: Option<u64>,
 }
 
+/// How a virtual machine came to where its guest waits for work.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartKind {
+    /// Its kernel booted.
+    #[default]
+    Cold,
+    /// It went on where an earlier boot of the same kernel had been kept.
+    Warm,
+}
+
+impl std::fmt::Display for StartKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            StartKind::Cold => "cold",
+            StartKind::Warm => "warm",
+        })
+    }
+}
+
 /// One try at a cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -341,8 +363,8 @@ pub struct Attempt {
     pub duration_ms: u64,
     /// The time limit it ran under, milliseconds, after scaling.
     pub limit_ms: u64,
-    /// How its machine was started: `cold`.
-    pub start: String,
+    /// How its machine was started.
+    pub start: StartKind,
     /// Which boot of the kernel in this run, from 1.
     pub boot: u32,
     /// It had the host to itself.
@@ -361,13 +383,30 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// What it saw can be the doing of a busy host, and it did not have the host
-    /// to itself: it is kept, and decides nothing.
+    /// What it saw decides nothing yet: it can be the doing of a busy host, and it
+    /// did not have the host to itself; or it was not as expected after a warm start,
+    /// and no cold boot has seen it.
     pub fn awaits_confirmation(&self) -> bool {
-        let doubtful = matches!(
+        self.is_doubtful() || (self.start == StartKind::Warm && self.verdict.is_unexpected())
+    }
+
+    /// A time limit or a silence beside other machines.
+    pub fn is_doubtful(&self) -> bool {
+        let late = matches!(
             self.outcome,
             verdict::Outcome::Timeout { .. } | verdict::Outcome::Lockup { .. }
         );
-        doubtful && !self.alone
+        late && !self.alone
+    }
+
+    /// Another outcome after a cold boot than `before` had after a warm start: one of
+    /// the two machines lies, and it is not for us to say which.
+    pub(crate) fn contradicts(&self, before: &Attempt) -> bool {
+        before.start == StartKind::Warm
+            && self.start == StartKind::Cold
+            && [before, self]
+                .iter()
+                .all(|attempt| attempt.outcome.is_result() && !attempt.is_doubtful())
+            && before.outcome.label() != self.outcome.label()
     }
 }

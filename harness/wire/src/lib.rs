@@ -21,6 +21,10 @@
 //! host    PowerOff       (the machine ends)
 //! ```
 //!
+//! A guest that has answered Begin can be kept as a template: what was learned of
+//! it holds for each of its clones. A clone is told [`ToGuest::Wake`] first, and
+//! answers [`FromGuest::Awake`]; its session goes on behind the facts.
+//!
 //! [`FromGuest::Fatal`] can come at any time, and is the last message then. When
 //! the channel itself cannot be had, the guest says so on the console in a line
 //! that starts with [`FATAL_MARK`].
@@ -87,8 +91,11 @@ pub fn spin(iterations: u64) -> u64 {
 /// From the harness to the guest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToGuest {
-    /// Work begins: what differs between two uses of one booted guest.
+    /// Work begins: how this host is set up.
     Begin(Begin),
+    /// The machine was started from a template, with other disks: set the clock,
+    /// stir the random pool, answer with [`FromGuest::Awake`].
+    Wake(Moment),
     /// Write a file; its folder is created. For the runtime under test.
     Put {
         /// Absolute path in the guest's own root.
@@ -106,13 +113,20 @@ pub enum ToGuest {
     PowerOff,
 }
 
-/// What a guest is told when work begins.
+/// What no two starts of a guest may have in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Begin {
+pub struct Moment {
     /// The host's wall clock, nanoseconds since 1970-01-01 UTC.
     pub clock: u64,
     /// Mixed into the guest's random pool and credited (RNDADDENTROPY).
     pub entropy: Vec<u8>,
+}
+
+/// What a guest is told when work begins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Begin {
+    /// Clock and randomness.
+    pub moment: Moment,
     /// How the cgroup hierarchies are mounted.
     pub cgroup: Cgroup,
     /// Written to /proc/sys before anything runs: (`kernel.panic`, `-1`).
@@ -136,6 +150,8 @@ pub enum FromGuest {
         /// The kernel's log from boot to now.
         boot_log: Vec<KernelLine>,
     },
+    /// The answer to [`ToGuest::Wake`].
+    Awake,
     /// What the kernel logged since the cell before, or since the facts: it belongs
     /// to no cell. Sent before the answer to a [`ToGuest::Run`], where there is any.
     Log(Vec<KernelLine>),

@@ -12,6 +12,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wire::{Captured, CellRequest, CellResult, Cgroup, End, FrameError, FromGuest};
@@ -78,6 +79,11 @@ impl Cells {
         (&mut self.disks, &mut self.log)
     }
 
+    /// The disks are others than at boot.
+    pub(crate) fn swap_disks(&mut self) {
+        self.disks.swapped();
+    }
+
     /// Runs one cell. Trouble with the cell is its result's end.
     ///
     /// # Errors
@@ -88,13 +94,15 @@ impl Cells {
         request: &CellRequest,
         channel: &mut Channel,
     ) -> Result<CellResult> {
+        // Before the cell begins: what a disk's first use logs and takes is not its.
+        let root = self.disks.root(&request.disk).map(Path::to_owned);
         // What came between two cells belongs to neither.
         let between = self.log.read()?;
         if !between.is_empty() {
             channel.send(&FromGuest::Log(between))?;
         }
         let started = Instant::now();
-        let (ran, ended) = match self.prepare(request) {
+        let (ran, ended) = match root.and_then(|root| self.prepare(&root, request)) {
             Ok((bundle, cgroup)) => {
                 let ran = self.run_prepared(request, &bundle, &cgroup, channel);
                 let ended = Instant::now();
@@ -123,8 +131,7 @@ impl Cells {
     }
 
     /// Everything up to the runtime's start.
-    fn prepare(&mut self, request: &CellRequest) -> Result<(Bundle, CellCgroup)> {
-        let root = self.disks.root(&request.disk)?;
+    fn prepare(&mut self, root: &Path, request: &CellRequest) -> Result<(Bundle, CellCgroup)> {
         let bundle = Bundle::make(root, request)?;
         self.tell(bundle.fallback());
         match CellCgroup::make(self.layout, request.id) {

@@ -1,18 +1,18 @@
 //! From a kernel's files to a guest that waits for cells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plan::Kernel;
 use qemu_runner::{
-    Acceleration, BOOT_MODULES, Configuration, CpuLevel, Disk, Machine, Qemu, Spawner, Vm, VmEnd,
+    Acceleration, BOOT_MODULES, Configuration, CpuLevel, Disk, Machine, Qemu, Spawner, Start, Vm, VmEnd,
     VmlinuxError,
 };
-use report::{ColumnStatus, Event, KernelColumn};
+use report::{ColumnStatus, Event, KernelColumn, StartKind};
 use supply::{KernelFiles, Key, Supply, Tool};
-use wire::{Begin, FromGuest, ToGuest};
+use wire::{Begin, FromGuest, KernelLine, Moment, ToGuest};
 
 use super::kernel_log::KernelLog;
 use super::options::Options;
@@ -32,7 +32,7 @@ const WORKS: &str = "works";
 
 /// How long the guest may take to gather its facts, and the like, on a guest as
 /// fast as the host.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// Why a kernel gives no column.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,8 @@ pub(crate) enum BootError {
     NoKvm(String),
     #[error("the kernel lacks what the guest needs at the least: {}", .0.join(", "))]
     Missing(Vec<String>),
+    #[error("{0}")]
+    Template(#[from] qemu_runner::TemplateError),
     #[error("a {wanted} processor was asked for, and the guest sees level {got}")]
     CpuLevel { wanted: String, got: u8 },
 }
@@ -98,6 +100,11 @@ impl Prepared {
         &self.files.package
     }
 
+    /// The digest of all the kernel's files.
+    pub(super) fn digest(&self) -> &str {
+        &self.files.digest
+    }
+
     /// Where the modules that probes want are kept, as one frame of the wire.
     pub(super) fn probe_modules_file(&self) -> Option<&Path> {
         self.probe_modules.as_deref()
@@ -116,6 +123,18 @@ pub(crate) struct Bootery<'a> {
     qemu: OnceLock<Qemu>,
     acceleration: Mutex<Option<Result<Acceleration, String>>>,
     host_spin: OnceLock<u64>,
+    /// What was said once and is the same for every kernel.
+    noted: Mutex<BTreeSet<String>>,
+}
+
+/// A guest as it told of itself.
+#[derive(Debug)]
+pub(super) struct Introduced {
+    pub(super) spin: u64,
+    /// From QEMU's start.
+    pub(super) boot: Duration,
+    pub(super) facts: wire::Facts,
+    pub(super) boot_log: Vec<KernelLine>,
 }
 
 /// A guest that waits for cells.
@@ -127,6 +146,8 @@ pub(crate) struct Booted {
     pub(crate) slowdown: f64,
     /// From 1.
     pub(crate) boot: u32,
+    /// Whether it goes on where a template was kept.
+    pub(crate) start: StartKind,
     /// What its kernel logs outside of cells.
     pub(crate) log: KernelLog,
 }
@@ -148,6 +169,7 @@ impl<'a> Bootery<'a> {
             qemu: OnceLock::new(),
             acceleration: Mutex::default(),
             host_spin: OnceLock::new(),
+            noted: Mutex::default(),
         }
     }
 
@@ -264,7 +286,9 @@ impl<'a> Bootery<'a> {
             .collect::<Vec<_>>()
             .join(" "),
             disks,
+            slots: 0,
             console,
+            start: Start::Cold,
         })
     }
 
@@ -357,34 +381,80 @@ impl<'a> Bootery<'a> {
             .unwrap_or(0)
     }
 
-    /// Starts the kernel and brings its guest to where cells can be run.
+    /// Starts the kernel and brings its guest to where cells can be run: by a boot,
+    /// or, where that was asked for and can be had, from its template.
     pub(crate) fn boot(
         &self,
         kernel: &Kernel,
         prepared: &Prepared,
         disks: Vec<Disk>,
         boot: u32,
+        start: StartKind,
     ) -> Result<Booted, BootError> {
         let acceleration = self.acceleration(kernel, prepared)?;
         let console = self
             .folder
             .join("consoles")
             .join(console_name(&kernel.id, boot));
-        let machine = self.machine(kernel, prepared, acceleration, disks, console.clone())?;
+        let machine = self.machine(kernel, prepared, acceleration, disks, console)?;
         self.sink.tell(Event::VmStarting {
             kernel: kernel.id.clone(),
             boot,
         });
+        let warm = match start {
+            StartKind::Cold => None,
+            StartKind::Warm => self.boot_warm(kernel, prepared, &machine)?,
+        };
+        let (vm, introduced, start) = match warm {
+            Some((vm, introduced)) => (vm, introduced, StartKind::Warm),
+            None => {
+                let mut vm = Vm::start(self.spawner, &machine)?;
+                let introduced = self.introduce(&mut vm, kernel, prepared, acceleration)?;
+                (vm, introduced, StartKind::Cold)
+            }
+        };
+        self.begin_session(kernel, prepared, &machine, vm, introduced, boot, start)
+    }
 
-        let mut vm = Vm::start(self.spawner, &machine)?;
+    /// A clone of the kernel's template; none where there is no such thing, and a
+    /// cold boot has to do.
+    fn boot_warm(
+        &self,
+        kernel: &Kernel,
+        prepared: &Prepared,
+        machine: &Machine,
+    ) -> Result<Option<(Vm, Introduced)>, BootError> {
+        let Some((key, clone)) = self.warm(kernel, prepared, machine)? else {
+            return Ok(None);
+        };
+        match clone.wake(self) {
+            Ok((vm, boot)) => Ok(Some((
+                vm,
+                Introduced {
+                    spin: clone.known.spin,
+                    boot,
+                    facts: clone.known.facts,
+                    boot_log: clone.known.boot_log,
+                },
+            ))),
+            Err(error) => {
+                self.drop_template(&key, &format!("{}: {error}", kernel.id));
+                Ok(None)
+            }
+        }
+    }
+
+    /// From QEMU's start to what the guest tells of its kernel.
+    pub(super) fn introduce(
+        &self,
+        vm: &mut Vm,
+        kernel: &Kernel,
+        prepared: &Prepared,
+        acceleration: Acceleration,
+    ) -> Result<Introduced, BootError> {
         let ready = vm.ready(self.options.boot_timeout(acceleration))?;
-        let host_spin = *self.host_spin.get_or_init(qemu_runner::host_spin);
-        // Both are fixed amounts of work, measured; the ratio is bounded, so that
-        // one scheduling hiccup cannot make a time limit an hour.
-        let slowdown = (ready.spin as f64 / host_spin.max(1) as f64).clamp(1.0, 40.0);
-
-        vm.send(&ToGuest::Begin(self.begin(kernel)?))?;
-        let (facts, boot_log) = match vm.receive(ANSWER.mul_f64(slowdown))? {
+        vm.send(&ToGuest::Begin(begin(kernel)?))?;
+        match vm.receive(ANSWER.mul_f64(self.slowdown(ready.spin)))? {
             FromGuest::Facts {
                 mut facts,
                 boot_log,
@@ -392,15 +462,46 @@ impl<'a> Bootery<'a> {
                 if let Some(configuration) = &prepared.configuration {
                     facts.config = configuration.telling();
                 }
-                (*facts, boot_log)
+                Ok(Introduced {
+                    spin: ready.spin,
+                    boot: ready.boot,
+                    facts: *facts,
+                    boot_log,
+                })
             }
-            other => {
-                return Err(BootError::OutOfTurn {
-                    wanted: "Facts",
-                    got: format!("{other:?}"),
-                });
-            }
-        };
+            other => Err(BootError::OutOfTurn {
+                wanted: "Facts",
+                got: format!("{other:?}"),
+            }),
+        }
+    }
+
+    /// How many times slower than the host a guest computes. Both spins are fixed
+    /// amounts of work, measured; the ratio is bounded, so that one scheduling hiccup
+    /// cannot make a time limit an hour.
+    fn slowdown(&self, spin: u64) -> f64 {
+        let host_spin = *self.host_spin.get_or_init(qemu_runner::host_spin);
+        (spin as f64 / host_spin.max(1) as f64).clamp(1.0, 40.0)
+    }
+
+    /// Delivers what cells need and tells that the machine is there.
+    #[expect(clippy::too_many_arguments, reason = "all that a start came to")]
+    fn begin_session(
+        &self,
+        kernel: &Kernel,
+        prepared: &Prepared,
+        machine: &Machine,
+        mut vm: Vm,
+        introduced: Introduced,
+        boot: u32,
+        start: StartKind,
+    ) -> Result<Booted, BootError> {
+        let Introduced {
+            spin,
+            boot: took,
+            facts,
+            boot_log,
+        } = introduced;
         // A cell on another processor than its column says would be a lie.
         if let Some(level) = CpuLevel::of(&kernel.settings.cpu)
             && level.number() != facts.cpu_level
@@ -410,7 +511,8 @@ impl<'a> Bootery<'a> {
                 got: facts.cpu_level,
             });
         }
-        let log = KernelLog::create(console.with_extension("kmsg.log"), &boot_log)?;
+        let slowdown = self.slowdown(spin);
+        let log = KernelLog::create(machine.console.with_extension("kmsg.log"), &boot_log)?;
         vm.send(&ToGuest::Put {
             path: wire::RUNTIME_PATH.to_owned(),
             mode: 0o755,
@@ -420,7 +522,8 @@ impl<'a> Bootery<'a> {
         self.sink.tell(Event::VmReady {
             kernel: kernel.id.clone(),
             boot,
-            boot_ms: milliseconds(ready.boot),
+            boot_ms: milliseconds(took),
+            start,
             column: Box::new(KernelColumn {
                 status: ColumnStatus::Ran,
                 release: Some(facts.release.clone()),
@@ -436,34 +539,50 @@ impl<'a> Bootery<'a> {
             facts,
             slowdown,
             boot,
+            start,
             log,
         })
     }
 
-    fn begin(&self, kernel: &Kernel) -> Result<Begin, BootError> {
-        let mut entropy = vec![0; 64];
-        let mut filled = 0;
-        while filled < entropy.len() {
-            filled += rustix::rand::getrandom(
-                &mut entropy[filled..],
-                rustix::rand::GetRandomFlags::empty(),
-            )
-            .map_err(std::io::Error::from)?;
+    /// Says what holds for every kernel once.
+    pub(super) fn note_once(&self, text: &str) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.insert(text.to_owned()) {
+            self.sink.note(text.to_owned());
         }
-        let clock = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Ok(Begin {
-            clock: u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX),
-            entropy,
-            cgroup: match kernel.settings.cgroup {
-                plan::Cgroup::V1 => wire::Cgroup::V1,
-                plan::Cgroup::V2 => wire::Cgroup::V2,
-                plan::Cgroup::Hybrid => wire::Cgroup::Hybrid,
-            },
-            sysctl: kernel.settings.sysctl.clone().into_iter().collect(),
-        })
     }
+}
+
+/// The clock and randomness of now.
+pub(super) fn moment() -> Result<Moment, BootError> {
+    let mut entropy = vec![0; 64];
+    let mut filled = 0;
+    while filled < entropy.len() {
+        filled += rustix::rand::getrandom(
+            &mut entropy[filled..],
+            rustix::rand::GetRandomFlags::empty(),
+        )
+        .map_err(std::io::Error::from)?;
+    }
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Ok(Moment {
+        clock: u64::try_from(clock.as_nanos()).unwrap_or(u64::MAX),
+        entropy,
+    })
+}
+
+fn begin(kernel: &Kernel) -> Result<Begin, BootError> {
+    Ok(Begin {
+        moment: moment()?,
+        cgroup: match kernel.settings.cgroup {
+            plan::Cgroup::V1 => wire::Cgroup::V1,
+            plan::Cgroup::V2 => wire::Cgroup::V2,
+            plan::Cgroup::Hybrid => wire::Cgroup::Hybrid,
+        },
+        sysctl: kernel.settings.sysctl.clone().into_iter().collect(),
+    })
 }
 
 /// The same program as the runner takes it.

@@ -21,6 +21,7 @@ mod session;
 mod signals;
 mod sink;
 mod slots;
+mod template;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -39,6 +40,7 @@ use crate::error::{Failure, Status};
 use crate::progress::Display;
 use crate::{diff, shard, show};
 pub(crate) use boot::remembered_acceleration;
+pub(crate) use template::KIND as TEMPLATES;
 use follow::follow;
 use options::Options;
 use phases::Phases;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use qemu_runner::Acceleration;
 
-use crate::cli::{AccelerationChoice, RunArguments};
+use report::StartKind;
+
+use crate::cli::{AccelerationChoice, Isolation, RunArguments};
 
 /// How a run is carried out.
 #[derive(Clone, Debug)]
@@ -27,6 +29,15 @@ pub(crate) struct Options {
     pub(crate) qemu: Option<PathBuf>,
     /// Check the runtime itself on each kernel as well.
     pub(crate) probes: bool,
+    /// Machines begin where a template was kept.
+    pub(crate) start: StartKind,
+    /// What shares a machine.
+    isolation: Option<Isolation>,
+    /// One of so many cells that are as expected after a warm start is run after a
+    /// cold boot as well; 0 for none.
+    pub(crate) sample: u32,
+    /// What all templates together may take on the disk, bytes.
+    pub(crate) template_space: u64,
 }
 
 impl Options {
@@ -41,7 +52,23 @@ impl Options {
             offline: arguments.offline,
             qemu: arguments.qemu.clone(),
             probes: arguments.probes || arguments.only_probes,
+            start: match arguments.cold {
+                true => StartKind::Cold,
+                false => StartKind::Warm,
+            },
+            isolation: arguments.isolate,
+            sample: arguments.sample,
+            template_space: arguments.template_space << 20,
         }
+    }
+
+    /// What shares a machine. A boot is dear and a warm start cheap, so that each
+    /// image gets one of its own where it can.
+    pub(crate) fn isolation(&self, start: StartKind) -> Isolation {
+        self.isolation.unwrap_or(match start {
+            StartKind::Cold => Isolation::Kernel,
+            StartKind::Warm => Isolation::Image,
+        })
     }
 
     /// How long a kernel may take to come up. Emulated old kernels calibrate
@@ -64,6 +91,14 @@ impl Options {
                 ("timeout_ms", self.timeout.as_millis().to_string()),
                 ("output_limit", OUTPUT_LIMIT.to_string()),
                 ("jobs", self.jobs.to_string()),
+                (
+                    "start",
+                    match self.start {
+                        StartKind::Cold => "cold".to_owned(),
+                        StartKind::Warm => "warm where a template can be kept".to_owned(),
+                    },
+                ),
+                ("isolate", self.isolation(self.start).name().to_owned()),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         )

@@ -30,7 +30,7 @@ const TRIES: u32 = 2;
 const CONSOLE: usize = 40;
 
 /// The serial of the disk with the program for inside.
-const SERIAL: &str = "probes";
+pub(super) const SERIAL: &str = "probes";
 
 /// The program's name in its image.
 const PROGRAM: &str = "probe-inside";

@@ -2,11 +2,12 @@
 //! each cell that takes the machine down.
 
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use plan::{Check, Image, Kernel};
 use qemu_runner::{Disk, VmEnd};
-use report::{Attempt, CellId, Event};
+use report::{Attempt, CellId, Event, StartKind};
 use supply::ImageConfig;
 use verdict::{Cause, Outcome};
 use wire::{CellRequest, CellResult, Command, FromGuest, Limits, ToGuest};
@@ -15,6 +16,7 @@ use super::boot::{BootError, Booted, Bootery, Prepared};
 use super::options::OUTPUT_LIMIT;
 use super::phases::{Phase, Phases, milliseconds};
 use super::probes::ProbeTask;
+use crate::cli::Isolation;
 
 /// What the guest gets beyond a cell's limit to end it and answer, before its
 /// silence counts as a lockup; on a guest as fast as the host.
@@ -49,6 +51,8 @@ pub(crate) struct Task<'a> {
 struct Unsettled<'a> {
     /// To be confirmed with the host to itself.
     doubtful: Vec<Task<'a>>,
+    /// Seen after a warm start, to be seen after a cold boot.
+    confirm: Vec<Task<'a>>,
     /// Not as expected: to be run again in a new machine.
     again: Vec<Task<'a>>,
 }
@@ -119,51 +123,129 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs the tasks; gives back those whose outcome must be confirmed with the
+    /// Runs the tasks; those after a warm start that are not as expected, and some that
+    /// are, once more after a cold boot; gives back those whose outcome must be confirmed with the
     /// host to itself.
     pub(crate) fn run<'p>(&mut self, tasks: Vec<Task<'p>>) -> Vec<Task<'p>> {
         let mut queue = VecDeque::from(tasks);
         let mut unsettled = Unsettled::default();
+        let mut start = match self.mode {
+            Mode::Shared => self.bootery.options.start,
+            Mode::Alone => StartKind::Cold,
+        };
         loop {
-            if queue.is_empty() && self.probes.is_empty() {
-                // The next machine is a new one, and has only these.
-                queue.extend(std::mem::take(&mut unsettled.again));
-                if queue.is_empty() {
+            if queue.is_empty() {
+                // The machines after this are new ones, and have only these.
+                queue.extend(self.next_round(&mut unsettled));
+                if queue.is_empty() && self.probes.is_empty() {
                     break;
                 }
-                self.bootery.sink.note(format!(
-                    "{}: not as expected, and run again in a new machine: {}",
-                    self.kernel.id,
-                    queue.len()
-                ));
+                // Probes look at what a host gives, so theirs is a real one.
+                start = StartKind::Cold;
             }
-            match self.boot() {
-                Ok(booted) => self.drain(booted, &mut queue, &mut unsettled),
+            let mut batch = self.take_batch(start, &mut queue);
+            // Probes come last, beside the last cells where those booted.
+            let probing = queue.is_empty() && start == StartKind::Cold;
+            let booted = self.boot(self.disks_of(start, &batch), start);
+            let booted = match booted {
+                Ok(booted) => booted,
                 Err(error) => {
                     self.give_up(&error);
                     break;
                 }
+            };
+            self.drain(booted, &mut batch, &mut unsettled, probing);
+            // What the machine left over when it went.
+            for task in batch.into_iter().rev() {
+                queue.push_front(task);
             }
         }
         unsettled.doubtful
     }
 
+    /// What is to be run after a cold boot, now that everything ran once: first what
+    /// warm starts are to be confirmed by, then what is tried again.
+    fn next_round<'p>(&self, unsettled: &mut Unsettled<'p>) -> Vec<Task<'p>> {
+        let (round, why) = match unsettled.confirm.is_empty() {
+            false => (&mut unsettled.confirm, "seen after a warm start, to be seen after a cold boot"),
+            true => (&mut unsettled.again, "not as expected, and run again in a new machine"),
+        };
+        let round = std::mem::take(round);
+        if !round.is_empty() {
+            self.bootery
+                .sink
+                .note(format!("{}: {why}: {}", self.kernel.id, round.len()));
+        }
+        round
+    }
+
+    /// The next cells that share a machine.
+    fn take_batch<'p>(&self, start: StartKind, queue: &mut VecDeque<Task<'p>>) -> VecDeque<Task<'p>> {
+        let count = match self.bootery.options.isolation(start) {
+            Isolation::Kernel => queue.len(),
+            Isolation::Cell => queue.len().min(1),
+            Isolation::Image => queue
+                .iter()
+                .take_while(|task| queue.front().is_some_and(|first| first.disk == task.disk))
+                .count(),
+        };
+        queue.drain(..count).collect()
+    }
+
+    /// The disks a machine needs. A boot pays for each; where it serves all cells of
+    /// a kernel it has all, so that cells after a crash find theirs.
+    fn disks_of(&self, start: StartKind, batch: &VecDeque<Task<'_>>) -> Vec<Disk> {
+        if self.bootery.options.isolation(start) == Isolation::Kernel {
+            return self.disks.clone();
+        }
+        let probes = |disk: &Disk| !self.probes.is_empty() && disk.serial == super::probes::SERIAL;
+        self.disks
+            .iter()
+            .filter(|disk| {
+                batch.iter().any(|task| task.disk == disk.serial)
+                    || (start == StartKind::Cold && probes(disk))
+            })
+            .cloned()
+            .collect()
+    }
+
     /// Keeps an attempt, and puts the cell where it belongs next.
     fn settle<'p>(&self, mut task: Task<'p>, attempt: Attempt, unsettled: &mut Unsettled<'p>) {
-        let unconfirmed = attempt.awaits_confirmation();
+        let doubtful = attempt.is_doubtful();
         let unexpected = attempt.verdict.is_unexpected();
-        task.earlier.push(attempt.outcome.clone());
+        let confirm = attempt.start == StartKind::Warm
+            && attempt.outcome.is_result()
+            && !doubtful
+            && (unexpected || self.is_sampled(&task));
+        if !confirm {
+            // What a cold boot is to confirm is no attempt of its own: that the two
+            // differ does not make a cell flaky.
+            task.earlier.push(attempt.outcome.clone());
+        }
         self.tell(&task, attempt);
-        if unconfirmed {
+        if doubtful {
             unsettled.doubtful.push(task);
+        } else if confirm {
+            unsettled.confirm.push(task);
         } else if unexpected && task.retries < self.bootery.options.retries {
             task.retries += 1;
             unsettled.again.push(task);
         }
     }
 
+    /// One cell of so many, others in each run, so that runs together see them all.
+    fn is_sampled(&self, task: &Task<'_>) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (self.bootery.folder, self.cell(task)).hash(&mut hasher);
+        hasher
+            .finish()
+            .checked_rem(u64::from(self.bootery.options.sample))
+            == Some(0)
+    }
+
     /// Boots, once more where the first try failed for reasons that may pass.
-    fn boot(&mut self) -> Result<Booted, BootError> {
+    fn boot(&mut self, disks: Vec<Disk>, start: StartKind) -> Result<Booted, BootError> {
+        let mut start = start;
         let mut tries = 0;
         loop {
             self.boots += 1;
@@ -171,11 +253,12 @@ impl<'a> Session<'a> {
             let result = {
                 let _phase = self.phases.enter(Phase::Boot);
                 self.bootery
-                    .boot(self.kernel, self.prepared, self.disks.clone(), self.boots)
+                    .boot(self.kernel, self.prepared, disks.clone(), self.boots, start)
             };
             match result {
                 Err(error) if error.may_pass() && tries < TROUBLE_TRIES => {
                     self.vm_gone(self.boots, format!("{error}; trying once more"));
+                    start = StartKind::Cold;
                 }
                 other => return other,
             }
@@ -203,6 +286,7 @@ impl<'a> Session<'a> {
         mut booted: Booted,
         queue: &mut VecDeque<Task<'p>>,
         unsettled: &mut Unsettled<'p>,
+        probing: bool,
     ) {
         let phase = self.phases.enter(Phase::Cells);
         while let Some(task) = queue.pop_front() {
@@ -237,7 +321,12 @@ impl<'a> Session<'a> {
             }
         }
         drop(phase);
-        if !self.drain_probes(&mut booted) {
+        if probing && !self.drain_probes(&mut booted) {
+            return;
+        }
+        if booted.start == StartKind::Warm {
+            // Nothing is lost with it, and to power off takes longer than its start.
+            booted.vm.kill();
             return;
         }
         // All results are in: how the machine ends changes none of them.
@@ -375,7 +464,7 @@ impl<'a> Session<'a> {
             cause,
             duration_ms: result.map_or(limit, |result| result.duration / 1000),
             limit_ms: limit,
-            start: "cold".to_owned(),
+            start: booted.start,
             boot: booted.boot,
             alone: self.mode == Mode::Alone,
             stdout,

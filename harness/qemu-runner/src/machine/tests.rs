@@ -18,13 +18,15 @@ fn machine(disks: Vec<Disk>) -> Machine {
         initramfs: "/k/initramfs".into(),
         command_line: "quiet console=ttyS0".into(),
         disks,
+        slots: 0,
+        start: Start::Cold,
         console: "/r/console.log".into(),
     }
 }
 
 /// The values of an option, in order.
 fn values(machine: &Machine, option: &str) -> Vec<String> {
-    let arguments = machine.arguments(7);
+    let arguments = machine.arguments(7, 8);
     arguments
         .windows(2)
         .filter(|pair| pair[0] == option)

@@ -66,6 +66,8 @@ impl Fake {
             initramfs: file("initramfs", b"initramfs"),
             command_line: "quiet".into(),
             disks: Vec::new(),
+            slots: 0,
+            start: qemu_runner::Start::Cold,
             console: directory.path().join("console.log"),
         };
         Self {

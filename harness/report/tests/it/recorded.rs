@@ -158,7 +158,7 @@ fn attempt(
         cause,
         duration_ms: 12,
         limit_ms: 60_000,
-        start: "cold".into(),
+        start: report::StartKind::Cold,
         boot: 1,
         stdout: String::new(),
         stderr: seen.0.into(),
@@ -173,6 +173,7 @@ fn ready(kernel: &str, boot: u32, vsyscall: wire::Vsyscall) -> Event {
     Event::VmReady {
         kernel: kernel.into(),
         boot,
+        start: report::StartKind::Cold,
         boot_ms: 1_960,
         column: Box::new(KernelColumn {
             release: Some(facts.release.clone()),

@@ -1,5 +1,7 @@
 //! Looking after the cache: what is in it, whether it is sound, what can go.
 
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +20,9 @@ pub struct Entry {
     pub path: PathBuf,
     /// Bytes of all its files, as they were when it was made.
     pub bytes: u64,
-    /// When it was last used, to the hour.
+    /// Bytes it takes on the disk: fewer where files have holes.
+    pub on_disk: u64,
+    /// When it was last used, to the minute.
     pub used: SystemTime,
 }
 
@@ -47,11 +51,13 @@ impl Cache {
                 let used = std::fs::metadata(&seal)
                     .and_then(|metadata| metadata.modified())
                     .map_err(|source| CacheError::io(&seal, source))?;
+                let on_disk = on_disk(&path).map_err(|source| CacheError::io(&path, source))?;
                 entries.push(Entry {
                     kind: kind.clone(),
                     name,
                     path,
                     bytes,
+                    on_disk,
                     used,
                 });
             }
@@ -94,15 +100,50 @@ impl Cache {
                 .is_ok_and(|unused| unused > age)
             {
                 self.remove(&entry)?;
-                freed += entry.bytes;
+                freed += entry.on_disk;
             }
+        }
+        Ok(freed)
+    }
+
+    /// Removes things of one kind, those used longest ago first, until the others take
+    /// no more than `most` bytes on the disk. `kept` stays in any case. Gives the
+    /// bytes that were freed.
+    pub fn shrink(&self, kind: &str, most: u64, kept: &Path) -> Result<u64, CacheError> {
+        let mut entries: Vec<Entry> = self
+            .entries()?
+            .into_iter()
+            .filter(|entry| entry.kind == kind)
+            .collect();
+        entries.sort_by_key(|entry| entry.used);
+        let mut taken: u64 = entries.iter().map(|entry| entry.on_disk).sum();
+        let mut freed = 0;
+        for entry in entries.iter().filter(|entry| entry.path != kept) {
+            if taken <= most {
+                break;
+            }
+            self.remove(entry)?;
+            taken -= entry.on_disk;
+            freed += entry.on_disk;
         }
         Ok(freed)
     }
 }
 
+/// Bytes in the blocks of all files of a thing.
+fn on_disk(path: &Path) -> io::Result<u64> {
+    let metadata = std::fs::symlink_metadata(path)?;
+    let mut bytes = metadata.blocks() * 512;
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            bytes += on_disk(&entry?.path())?;
+        }
+    }
+    Ok(bytes)
+}
+
 /// Marks a thing as used and sound now, for [`Cache::collect`] and for the next
-/// [`Seal::check`]. Once an hour is enough, unless its content had to be read; and
+/// [`Seal::check`]. Once a minute is enough, unless its content had to be read; and
 /// a cache that cannot be written to is never collected either.
 pub(super) fn mark_used(path: &Path, trust: Trust) {
     let Ok(seal) = std::fs::File::open(seal::path(path)) else {
@@ -111,7 +152,7 @@ pub(super) fn mark_used(path: &Path, trust: Trust) {
     let used = seal.metadata().and_then(|metadata| metadata.modified());
     let recently = |used: SystemTime| {
         used.elapsed()
-            .is_ok_and(|unused| unused < Duration::from_secs(3600))
+            .is_ok_and(|unused| unused < Duration::from_secs(60))
     };
     if trust == Trust::Content || !used.is_ok_and(recently) {
         let _ = seal.set_modified(SystemTime::now());
