@@ -43,7 +43,7 @@ impl CpuLevel {
             (2, _) => "Nehalem",
             (3, Acceleration::Kvm) => "Haswell-noTSX",
             (3, Acceleration::Tcg) => {
-                "Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid,-spec-ctrl"
+                "Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid,-spec-ctrl,-erms"
             }
             (_, _) => "Skylake-Server-noTSX-IBRS",
         }

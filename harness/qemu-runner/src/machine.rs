@@ -357,6 +357,7 @@ impl Machine {
         }
         match self.acceleration {
             Acceleration::Kvm if self.cpu == "max" => "host",
+            Acceleration::Tcg if self.cpu == "max" => TRANSLATED_MAX,
             _ => &self.cpu,
         }
     }
@@ -364,6 +365,12 @@ impl Machine {
 
 /// i440fx, without what no guest of ours uses.
 const BOARD: &str = "pc,usb=off,vmport=off,dump-guest-core=off";
+
+/// `max` for the translator, without the promise that `rep movsb` is fast: it goes
+/// byte by byte here, and a kernel or libc that believes the promise copies and clears
+/// memory with it. They use wider steps without it; no level and no program asks for
+/// the two flags but to choose its memcpy.
+const TRANSLATED_MAX: &str = "max,-erms,-fsrm";
 
 fn add_monitor(arguments: &mut Arguments, descriptor: i32) {
     arguments

@@ -222,7 +222,7 @@ fn template_key(
     prepared: &Prepared,
     machine: &Machine,
 ) -> Result<Key, BootError> {
-    let mut key = Key::new("template-1")
+    let mut key = Key::new("template-2")
         .with("kernel", prepared.digest())
         .with("guest", programs::GUEST)
         .with("modules", qemu_runner::BOOT_MODULES.join(" "))
