@@ -105,7 +105,12 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", default_value_t = SAMPLE)]
     pub(crate) sample: u32,
     /// MiB that kept machines may take in the cache; those used longest ago go first
-    #[arg(long, value_name = "MIB", default_value_t = 4096, env = "MATRIX_TEMPLATE_SPACE")]
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 4096,
+        env = "MATRIX_TEMPLATE_SPACE"
+    )]
     pub(crate) template_space: u64,
     /// Compare with an earlier run: what got worse makes the status 1
     #[arg(long, value_name = "RUN")]

@@ -105,8 +105,7 @@ impl Vm {
             .map_err(resources("channel"))?;
         let reader = channel.try_clone().map_err(resources("channel"))?;
 
-        let (monitor, monitors_other_end) =
-            UnixStream::pair().map_err(resources("monitor"))?;
+        let (monitor, monitors_other_end) = UnixStream::pair().map_err(resources("monitor"))?;
 
         let mut command = machine.qemu.command();
         command
@@ -227,7 +226,12 @@ impl Vm {
     ///
     /// # Errors
     /// How it ended instead.
-    pub fn wake(&mut self, state: &Path, moment: Moment, deadline: Duration) -> Result<Duration, VmEnd> {
+    pub fn wake(
+        &mut self,
+        state: &Path,
+        moment: Moment,
+        deadline: Duration,
+    ) -> Result<Duration, VmEnd> {
         let restored = match self.monitor.take() {
             Some(monitor) => Monitor::open(monitor)
                 .map_err(TemplateError::from)

@@ -324,9 +324,7 @@ pub struct Cell {
 }
 
 /// How a virtual machine came to where its guest waits for work.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StartKind {
     /// Its kernel booted.

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use plan::Kernel;
 use qemu_runner::{
-    Acceleration, BOOT_MODULES, Configuration, CpuLevel, Disk, Machine, Qemu, Spawner, Start, Vm, VmEnd,
-    VmlinuxError,
+    Acceleration, BOOT_MODULES, Configuration, CpuLevel, Disk, Machine, Qemu, Spawner, Start, Vm,
+    VmEnd, VmlinuxError,
 };
 use report::{ColumnStatus, Event, KernelColumn, StartKind};
 use supply::{KernelFiles, Key, Supply, Tool};

@@ -40,7 +40,6 @@ use crate::error::{Failure, Status};
 use crate::progress::Display;
 use crate::{diff, shard, show};
 pub(crate) use boot::remembered_acceleration;
-pub(crate) use template::KIND as TEMPLATES;
 use follow::follow;
 use options::Options;
 use phases::Phases;

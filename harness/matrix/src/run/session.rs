@@ -167,8 +167,14 @@ impl<'a> Session<'a> {
     /// warm starts are to be confirmed by, then what is tried again.
     fn next_round<'p>(&self, unsettled: &mut Unsettled<'p>) -> Vec<Task<'p>> {
         let (round, why) = match unsettled.confirm.is_empty() {
-            false => (&mut unsettled.confirm, "seen after a warm start, to be seen after a cold boot"),
-            true => (&mut unsettled.again, "not as expected, and run again in a new machine"),
+            false => (
+                &mut unsettled.confirm,
+                "seen after a warm start, to be seen after a cold boot",
+            ),
+            true => (
+                &mut unsettled.again,
+                "not as expected, and run again in a new machine",
+            ),
         };
         let round = std::mem::take(round);
         if !round.is_empty() {
@@ -180,7 +186,11 @@ impl<'a> Session<'a> {
     }
 
     /// The next cells that share a machine.
-    fn take_batch<'p>(&self, start: StartKind, queue: &mut VecDeque<Task<'p>>) -> VecDeque<Task<'p>> {
+    fn take_batch<'p>(
+        &self,
+        start: StartKind,
+        queue: &mut VecDeque<Task<'p>>,
+    ) -> VecDeque<Task<'p>> {
         let count = match self.bootery.options.isolation(start) {
             Isolation::Kernel => queue.len(),
             Isolation::Cell => queue.len().min(1),

@@ -53,7 +53,10 @@ impl Clone {
     ///
     /// # Errors
     /// When QEMU cannot be started or does not restore it.
-    pub(super) fn wake(&self, bootery: &Bootery<'_>) -> Result<(Vm, std::time::Duration), BootError> {
+    pub(super) fn wake(
+        &self,
+        bootery: &Bootery<'_>,
+    ) -> Result<(Vm, std::time::Duration), BootError> {
         let mut vm = Vm::start(bootery.spawner, &self.machine)?;
         let slowest = ANSWER.mul_f64(2.0);
         let boot = vm.wake(&self.state, super::boot::moment()?, slowest)?;
@@ -108,7 +111,10 @@ impl Bootery<'_> {
                         folder
                     }
                     (Err(_), Some(reason)) => {
-                        self.note_once(&format!("{}: no template could be kept: {reason}", kernel.id));
+                        self.note_once(&format!(
+                            "{}: no template could be kept: {reason}",
+                            kernel.id
+                        ));
                         return Ok(None);
                     }
                     (Err(error), None) => return Err(error),
@@ -119,7 +125,10 @@ impl Bootery<'_> {
         let known = match wire::read(&mut known) {
             Ok(known) => known,
             Err(error) => {
-                self.drop_template(&key, &format!("{}: {error}", folder.join("known").display()));
+                self.drop_template(
+                    &key,
+                    &format!("{}: {error}", folder.join("known").display()),
+                );
                 return Ok(None);
             }
         };
@@ -174,8 +183,9 @@ impl Bootery<'_> {
             Ok(()) => "removed".to_owned(),
             Err(error) => format!("could not be removed ({error})"),
         };
-        self.sink
-            .note(format!("a template did not start and was {removed}: {reason}"));
+        self.sink.note(format!(
+            "a template did not start and was {removed}: {reason}"
+        ));
     }
 
     /// Why no template can be kept here.
@@ -217,11 +227,7 @@ impl Bootery<'_> {
 }
 
 /// All that a template depends on.
-fn template_key(
-    kernel: &Kernel,
-    prepared: &Prepared,
-    machine: &Machine,
-) -> Result<Key, BootError> {
+fn template_key(kernel: &Kernel, prepared: &Prepared, machine: &Machine) -> Result<Key, BootError> {
     let mut key = Key::new("template-2")
         .with("kernel", prepared.digest())
         .with("guest", programs::GUEST)
@@ -236,7 +242,10 @@ fn template_key(
     }
     if machine.acceleration == Acceleration::Kvm {
         // The guest sees the host's processor.
-        key = key.with("processor", processor(&fs_err::read_to_string("/proc/cpuinfo")?));
+        key = key.with(
+            "processor",
+            processor(&fs_err::read_to_string("/proc/cpuinfo")?),
+        );
     }
     Ok(key)
 }
@@ -258,9 +267,17 @@ fn processor(cpuinfo: &str) -> String {
         .lines()
         .take_while(|line| !line.is_empty())
         .filter(|line| {
-            ["vendor_id", "cpu family", "model", "stepping", "microcode", "flags", "bugs"]
-                .iter()
-                .any(|name| line.starts_with(name))
+            [
+                "vendor_id",
+                "cpu family",
+                "model",
+                "stepping",
+                "microcode",
+                "flags",
+                "bugs",
+            ]
+            .iter()
+            .any(|name| line.starts_with(name))
         })
         .collect::<Vec<_>>()
         .join("\n")
