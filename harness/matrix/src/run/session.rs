@@ -40,6 +40,8 @@ pub(crate) struct Task<'a> {
     /// What attempts before this came to: a time limit or a silence that is to be
     /// confirmed.
     earlier: Vec<Outcome>,
+    /// What it came to after a warm start, until a cold boot has seen it too.
+    warm: Option<Outcome>,
     /// How often the machine room failed under it.
     troubles: u32,
     /// How often it was run again because it was not as expected.
@@ -70,6 +72,7 @@ impl<'a> Task<'a> {
             check,
             disk,
             earlier: Vec::new(),
+            warm: None,
             troubles: 0,
             retries: 0,
         }
@@ -227,9 +230,18 @@ impl<'a> Session<'a> {
             && attempt.outcome.is_result()
             && !doubtful
             && (unexpected || self.is_sampled(&task));
-        if !confirm {
-            // What a cold boot is to confirm is no attempt of its own: that the two
-            // differ does not make a cell flaky.
+        let mut contradicted = false;
+        if confirm {
+            // No attempt of its own yet: what agrees with the cold boot is one with it.
+            task.warm = Some(attempt.outcome.clone());
+        } else {
+            if let Some(warm) = task.warm.take()
+                && attempt.outcome.is_result()
+                && warm.label() != attempt.outcome.label()
+            {
+                contradicted = true;
+                task.earlier.push(warm);
+            }
             task.earlier.push(attempt.outcome.clone());
         }
         self.tell(&task, attempt);
@@ -237,7 +249,7 @@ impl<'a> Session<'a> {
             unsettled.doubtful.push(task);
         } else if confirm {
             unsettled.confirm.push(task);
-        } else if unexpected && task.retries < self.bootery.options.retries {
+        } else if (unexpected || contradicted) && task.retries < self.bootery.options.retries {
             task.retries += 1;
             unsettled.again.push(task);
         }

@@ -14,7 +14,15 @@ fn one_userland_one_kernel_another_setting_another_outcome() {
     project.repository_image("debian-12.toml");
     project.repository_checks();
 
-    let run = project.run(0, &["--kernels", "6.1,6.1+vsyscall=emulate"]);
+    let run = project.run(
+        0,
+        &[
+            "--kernels",
+            "6.1,6.1+vsyscall=emulate",
+            "--isolate",
+            "kernel",
+        ],
+    );
 
     for column in &run.kernels {
         assert_eq!(

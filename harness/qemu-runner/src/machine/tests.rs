@@ -88,7 +88,7 @@ fn a_comma_in_a_path_stays_one() {
 #[test]
 fn the_most_of_a_cpu_is_spelled_as_the_acceleration_can_show_it() {
     let mut machine = machine(Vec::new());
-    assert_eq!(values(&machine, "-cpu"), ["max"]);
+    assert_eq!(values(&machine, "-cpu"), ["max,-erms,-fsrm"]);
     machine.acceleration = Acceleration::Kvm;
     assert_eq!(values(&machine, "-cpu"), ["host"]);
     machine.cpu = "Haswell".into();

@@ -232,7 +232,8 @@ fn only_what_is_old_is_collected() {
     assert_eq!(cache.collect(hour).unwrap(), 0);
     file.set_modified(std::time::SystemTime::now() - 2 * hour)
         .unwrap();
-    assert_eq!(cache.collect(hour).unwrap(), 4);
+    // A block of the file system at the least.
+    assert!(cache.collect(hour).unwrap() >= 4);
     assert_eq!(cache.get("thing", &old), None);
     assert!(cache.get("thing", &new).is_some());
 }
