@@ -68,12 +68,24 @@ pub(crate) fn simulate(
         follow(&messages, recorder, display, &phases, &record)
     })?;
     let events = begun.elapsed();
+    // Reports are made by a program of their own, which has nothing of all this.
+    drop((run, plan, project));
 
     let begun = Instant::now();
-    let run = Run::load(&record)?;
+    publish(&record, folder)?;
+    Ok(Simulated {
+        cells,
+        planning,
+        events,
+        report: begun.elapsed(),
+    })
+}
+
+/// As `matrix publish` and `matrix show --format junit` do.
+fn publish(record: &Path, folder: &Path) -> Result<(), Failure> {
+    let run = Run::load(record)?;
     let mut history = History::default();
-    let files = report::publish::files(&run, &mut history)?;
-    for file in &files {
+    for file in report::publish::files(&run, &mut history)? {
         let path = folder.join("published").join(&file.path);
         if let Some(parent) = path.parent() {
             fs_err::create_dir_all(parent)?;
@@ -82,12 +94,7 @@ pub(crate) fn simulate(
     }
     let junit = report::junit::render(&run)?;
     fs_err::write(folder.join("junit.xml"), junit)?;
-    Ok(Simulated {
-        cells,
-        planning,
-        events,
-        report: begun.elapsed(),
-    })
+    Ok(())
 }
 
 /// The events of a run in which everything comes up.
