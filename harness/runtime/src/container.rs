@@ -75,6 +75,9 @@ fn set_up(bundle: &Bundle, runtime: &mut Inside, fallbacks: &Fallbacks) -> Resul
         runtime.wait_at(Stage::Namespaces)?;
     }
     make_root(bundle, &cgroups, fallbacks)?;
+    if bundle.has_part_outside(Stage::Root) {
+        runtime.wait_at(Stage::Root)?;
+    }
     if let Some(name) = &bundle.hostname {
         sethostname(name.as_bytes()).step(|| format!("set the host name {name}"))?;
     }

@@ -29,6 +29,9 @@ pub(crate) enum Stage {
     Born,
     /// All its namespaces are made; its root is still the machine's.
     Namespaces,
+    /// Its root is made and entered, its devices and mounts are there; it has the
+    /// runtime's ids and capabilities still.
+    Root,
 }
 
 /// What the first process tells the runtime, a line of JSON each. execve closes
