@@ -57,10 +57,8 @@ impl Group {
     fn end(self) -> libc::c_int {
         let mut status = 0;
         // SAFETY: the child is this process's and has not been waited for.
-        assert_eq!(
-            unsafe { libc::waitpid(self.child, &raw mut status, 0) },
-            self.child
-        );
+        let ended = unsafe { libc::waitpid(self.child, &raw mut status, 0) };
+        assert_eq!(ended, self.child);
         remove_all(&[self.folder]).unwrap();
         match libc::WIFSIGNALED(status) {
             true => 128 + libc::WTERMSIG(status),

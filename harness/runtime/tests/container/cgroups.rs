@@ -59,9 +59,9 @@ fn hierarchies() -> Vec<(String, PathBuf)> {
 
 /// Where this machine's tests can have limits of a controller.
 pub(crate) fn served_by(controller: &str) -> Option<(Version, PathBuf)> {
-    // SAFETY: access is given a string that ends in a zero.
     let is_writable = |folder: &Path| {
         let path = std::ffi::CString::new(folder.to_str().unwrap()).unwrap();
+        // SAFETY: the string ends in a zero and outlives the call.
         unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
     };
     let all = hierarchies();
@@ -498,7 +498,6 @@ fn a_path_is_honoured(rig: &Rig) {
     let stderr = String::from_utf8(refused.stderr).unwrap();
     assert!(stderr.contains("has processes in it"), "{stderr}");
     // SAFETY: the container's first process, which is there.
-    unsafe { libc::kill(first(&token(rig)), libc::SIGTERM) };
     unsafe { libc::kill(first(&token(rig)), libc::SIGKILL) };
     running.finish();
     assert_eq!(groups(&rig.id), Vec::<PathBuf>::new());
