@@ -1,6 +1,6 @@
 //! What only a kernel can answer, on this machine's own hierarchies: version 2's
-//! programs for devices and both versions' freezers, whichever of them would be
-//! taken for a container here.
+//! programs for devices, both versions' freezers, and version 1's notices of
+//! kills for memory, whichever of them would be taken for a container here.
 
 use std::ffi::CString;
 use std::fs;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::devices::rules::Rules;
 use super::freezer::Freezer;
 use super::hierarchy::{self, Hierarchy};
+use super::oom::Watch;
 use super::{Version, devices, remove_all};
 use crate::failure::Failure;
 
@@ -54,16 +55,26 @@ impl Group {
     }
 
     /// Its exit code, or the number of its signal and 128.
-    fn end(self) -> libc::c_int {
+    fn wait(&self) -> libc::c_int {
         let mut status = 0;
         // SAFETY: the child is this process's and has not been waited for.
         let ended = unsafe { libc::waitpid(self.child, &raw mut status, 0) };
         assert_eq!(ended, self.child);
-        remove_all(&[self.folder]).unwrap();
         match libc::WIFSIGNALED(status) {
             true => 128 + libc::WTERMSIG(status),
             false => libc::WEXITSTATUS(status),
         }
+    }
+
+    fn remove(self) {
+        remove_all(&[self.folder]).unwrap();
+    }
+
+    /// Both.
+    fn end(self) -> libc::c_int {
+        let code = self.wait();
+        self.remove();
+        code
     }
 }
 
@@ -186,6 +197,69 @@ fn freezes(hierarchy: &Hierarchy) {
             answer.unwrap();
             assert_eq!(seen, [true; 3], "runs, stands, runs again");
         }
+    }
+}
+
+/// As before Linux 4.13, on a kernel that has the counter as well.
+#[test]
+fn notices_tell_of_a_kill_for_memory() {
+    let Some(memory) = find(|hierarchy| hierarchy.has("memory")) else {
+        return;
+    };
+    for (name, megabytes, code, killed) in [("more", 64, 137, true), ("less", 4, 0, false)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&reader);
+        let group = Group::new(&memory, name, || {
+            let mut byte = 0_u8;
+            let size = megabytes << 20;
+            // SAFETY: reads one byte into one; the memory is private and as large
+            // as what is written of it.
+            unsafe {
+                libc::read(descriptor, (&raw mut byte).cast(), 1);
+                let memory = libc::mmap(
+                    std::ptr::null_mut(),
+                    size,
+                    libc::PROT_READ | libc::PROT_WRITE,
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                    -1,
+                    0,
+                );
+                if memory == libc::MAP_FAILED {
+                    return 201;
+                }
+                libc::memset(memory, 1, size);
+            }
+            0
+        });
+        let Some(group) = group else { return };
+        let limit = (16_u64 << 20).to_string();
+        super::file::write(&group.folder.join("memory.limit_in_bytes"), &limit).unwrap();
+        let memsw = group.folder.join("memory.memsw.limit_in_bytes");
+        if memsw.exists() {
+            super::file::write(&memsw, &limit).unwrap();
+        }
+        let mut watch = match Watch::by_notices(&group.folder) {
+            // Not with CONFIG_PREEMPT_RT.
+            Err(refused) if !group.folder.join("cgroup.event_control").exists() => {
+                drop(writer);
+                group.end();
+                return skip(&refused.to_string());
+            }
+            answer => answer.unwrap(),
+        };
+        assert_eq!(watch.kills().unwrap(), 0);
+        std::io::Write::write_all(&mut &writer, b"g").unwrap();
+        let pid = rustix::process::Pid::from_raw(group.child).unwrap();
+        assert_eq!(group.wait(), code);
+        let kills = watch.kills().unwrap();
+        assert_eq!(kills > 0, killed, "{name}: {kills}");
+        assert_eq!(watch.killed(pid, kills), killed, "{name}");
+        // Somebody else's end is not this one's, where the log says whose.
+        if killed && watch.reads_the_log() {
+            let other = rustix::process::Pid::from_raw(1).unwrap();
+            assert!(!watch.killed(other, kills));
+        }
+        group.remove();
     }
 }
 

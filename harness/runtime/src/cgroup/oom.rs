@@ -29,6 +29,8 @@ pub(super) struct Watch {
     /// The kernel's log from here on, where it can be read and speaks of the
     /// PIDs the runtime knows.
     log: Option<File>,
+    /// The PIDs it has said were killed.
+    victims: Vec<i32>,
 }
 
 #[derive(Debug)]
@@ -62,9 +64,29 @@ impl Watch {
             .find_map(|word| Some((*word, counter(&text, word)?)));
         let count = match counted {
             Some((word, before)) => Count::Kills { path, word, before },
-            None => Count::Notices(notices(folder, &path)?),
+            None => return Self::by_notices(folder).map(Some),
         };
-        Ok(Some(Self { count, log: log() }))
+        Ok(Some(Self::new(count)))
+    }
+
+    /// Of a version 1 group that counts no kills.
+    pub(super) fn by_notices(folder: &Path) -> Result<Self, Failure> {
+        let notices = notices(folder, &folder.join("memory.oom_control"))?;
+        Ok(Self::new(Count::Notices(notices)))
+    }
+
+    fn new(count: Count) -> Self {
+        Self {
+            count,
+            log: log(),
+            victims: Vec::new(),
+        }
+    }
+
+    /// Whether the kernel's log can be read here.
+    #[cfg(test)]
+    pub(super) fn reads_the_log(&self) -> bool {
+        self.log.is_some()
     }
 
     /// Kills so far, or with [`Count::Notices`] how often memory ran out.
@@ -100,17 +122,16 @@ impl Watch {
             Count::Notices(_) => (1, false),
         };
         let begun = Instant::now();
-        let mut victims = Vec::new();
         loop {
             match read_victims(log) {
-                Some(more) => victims.extend(more),
+                Some(more) => self.victims.extend(more),
                 // It was overwritten meanwhile: what it said is not known.
                 None => return true,
             }
-            if victims.contains(&pid.as_raw_nonzero().get()) {
+            if self.victims.contains(&pid.as_raw_nonzero().get()) {
                 return true;
             }
-            let all = victims.len() as u64 >= wanted;
+            let all = self.victims.len() as u64 >= wanted;
             if (all && exact) || begun.elapsed() > PATIENCE {
                 return !all;
             }
