@@ -17,10 +17,12 @@ use rustix::fs::Mode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::cgroup;
 use crate::credentials::Credentials;
 use crate::descriptor::errno_of;
 use crate::device::Device;
 use crate::failure::{Failure, Step};
+use crate::handshake::Stage;
 use crate::mount::MountPoint;
 use crate::mount::options::{Propagation, propagation};
 use crate::program::Program;
@@ -47,6 +49,8 @@ pub(crate) struct Bundle {
     pub(crate) seccomp: Option<Filter>,
     /// `process.oomScoreAdj`.
     pub(crate) oom_score: Option<i32>,
+    /// `linux.resources` and `linux.cgroupsPath`.
+    pub(crate) cgroup: Option<cgroup::Request>,
     /// PID 1 is the runtime's own and waits for what is orphaned; not a place in
     /// config.json, but docker's `--init`.
     pub(crate) init: bool,
@@ -144,13 +148,29 @@ impl Bundle {
                 .map(Filter::new)
                 .transpose()?,
             oom_score: oom_score(&config)?,
+            cgroup: cgroup::Request::parse(&config)?,
             init: false,
         })
     }
 }
 
+impl Bundle {
+    /// Whether the runtime has something to do outside of the container while
+    /// its first process stands at `stage`; it stops only where it must.
+    pub(crate) fn has_part_outside(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Born => self.cgroup.is_some(),
+            Stage::Namespaces => false,
+            Stage::Root => self
+                .cgroup
+                .as_ref()
+                .is_some_and(cgroup::Request::restricts_devices),
+        }
+    }
+}
+
 /// What `field` (`process.user`) says, if anything.
-fn part<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Option<T>, Failure> {
+pub(crate) fn part<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Option<T>, Failure> {
     let mut value = config;
     for name in field.split('.') {
         match value.get(name) {
@@ -167,7 +187,8 @@ fn required<T: DeserializeOwned>(config: &Value, field: &str) -> Result<T, Failu
     part(config, field)?.ok_or_else(|| Failure::invalid(field, "missing"))
 }
 
-fn list<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Vec<T>, Failure> {
+/// The elements of `field`, none where it is not there.
+pub(crate) fn list<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Vec<T>, Failure> {
     Ok(part(config, field)?.unwrap_or_default())
 }
 

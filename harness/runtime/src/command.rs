@@ -1,5 +1,7 @@
 //! The command line: `runtime run --bundle DIR [--status-fd N] ID`, and docker's
-//! dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`.
+//! dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`;
+//! `runtime pause ID` and `runtime resume ID` for a container that runs and has
+//! cgroups of its own.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,12 +12,13 @@ use std::path::PathBuf;
 use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use thiserror::Error;
 
+use crate::failure::Failure;
 use crate::run::run;
 use crate::status::{Line, Status};
-use crate::{docker, self_copy};
+use crate::{docker, self_copy, state};
 
 /// What the command line is for people.
-const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] ID, or runtime run --rootfs DIR [OPTIONS] -- COMMAND";
+const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] ID, runtime run --rootfs DIR [OPTIONS] -- COMMAND, or runtime pause|resume ID";
 
 /// Why nothing was run.
 #[derive(Debug, Error)]
@@ -65,6 +68,7 @@ fn told(status: &Status) -> String {
     match status {
         Status::Exited { code } => format!("exit {code}"),
         Status::Signaled { signal, .. } => format!("signal {signal}"),
+        Status::OutOfMemory => "killed for memory".to_owned(),
         Status::Exec { errno, path } => {
             format!(
                 "execve {path}: {}",
@@ -94,18 +98,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
     if is_dockers(&arguments) {
         return dockers(arguments);
     }
+    if let [word, ..] = arguments.as_slice()
+        && (word == "pause" || word == "resume")
+    {
+        return freeze(word == "pause", &arguments[1..]);
+    }
     let arguments = parse(arguments)?;
     self_copy::ensure().map_err(|failure| CommandError::Failed {
         id: arguments.id.clone(),
         status: failure.into(),
     })?;
     let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
-    let line = run(&arguments.bundle);
+    let line = run(&arguments.bundle, &arguments.id);
     let code = line.status.exit_code();
     match &mut status_fd {
         Some(file) => write_line(file, &line).map(|()| code),
         None => match line.status {
-            Status::Exited { .. } | Status::Signaled { .. } => Ok(code),
+            Status::Exited { .. } | Status::Signaled { .. } | Status::OutOfMemory => Ok(code),
             status => Err(CommandError::Failed {
                 id: arguments.id,
                 status,
@@ -135,9 +144,45 @@ fn dockers(arguments: Vec<OsString>) -> Result<u8, CommandError> {
     let line = docker::run(arguments.into_iter().skip(1))
         .map_err(|problem| CommandError::Usage { problem })?;
     match line.status {
-        Status::Exited { .. } | Status::Signaled { .. } => Ok(line.status.exit_code()),
+        Status::Exited { .. } | Status::Signaled { .. } | Status::OutOfMemory => {
+            Ok(line.status.exit_code())
+        }
         status => Err(failed(status)),
     }
+}
+
+/// `pause ID` and `resume ID`.
+fn freeze(pause: bool, arguments: &[OsString]) -> Result<u8, CommandError> {
+    let [id] = arguments else {
+        let problem = "pause and resume take one ID".to_owned();
+        return Err(CommandError::Usage { problem });
+    };
+    let id = check_id(id.to_string_lossy().into_owned())?;
+    let failed = |failure: Failure| CommandError::Failed {
+        id: id.clone(),
+        status: failure.into(),
+    };
+    let freezer = state::read(&id).map_err(failed)?.freezer.ok_or_else(|| {
+        failed(Failure::Unsupported {
+            what: "cgroup hierarchy to freeze by".to_owned(),
+        })
+    })?;
+    match pause {
+        true => freezer.freeze(),
+        false => freezer.thaw(),
+    }
+    .map_err(failed)?;
+    Ok(0)
+}
+
+/// An ID is part of the names of files.
+pub(crate) fn check_id(id: String) -> Result<String, CommandError> {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_+-.".contains(letter);
+    if id.is_empty() || !id.chars().all(allowed) {
+        let problem = format!("ID {id:?}: letters, digits and _+-. only");
+        return Err(CommandError::Usage { problem });
+    }
+    Ok(id)
 }
 
 fn write_line(file: &mut File, line: &Line) -> Result<(), CommandError> {
@@ -195,11 +240,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
             _ => id = Some(text),
         }
     }
-    let id = id.ok_or_else(|| usage("no ID".to_owned()))?;
-    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_+-.".contains(letter);
-    if id.is_empty() || !id.chars().all(allowed) {
-        return Err(usage(format!("ID {id:?}: letters, digits and _+-. only")));
-    }
+    let id = check_id(id.ok_or_else(|| usage("no ID".to_owned()))?)?;
     Ok(Arguments {
         bundle: bundle.unwrap_or_else(|| PathBuf::from(".")),
         status_fd,
@@ -243,6 +284,17 @@ mod tests {
             let message = parsed(line).unwrap_err().to_string();
             assert!(message.starts_with(problem), "{line}: {message}");
             assert!(message.contains("hint: usage"), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn one_container_is_paused_at_a_time() {
+        for line in ["pause", "resume a b", "pause ../x"] {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert!(
+                matches!(main(words), Err(CommandError::Usage { .. })),
+                "{line}"
+            );
         }
     }
 

@@ -6,7 +6,10 @@
 //! Where it differs from docker: the container writes to DIR itself; without
 //! `--network` it has none; names of users are not looked up; the folder a
 //! volume comes from must be there. Its system calls go through the project's
-//! own profile unless `--security-opt seccomp=` says otherwise.
+//! own profile unless `--security-opt seccomp=` says otherwise. It has cgroups of
+//! its own and docker's list of devices; a machine that cannot give it those
+//! runs it only with podman's `--cgroups disabled`. `--name` is the ID for
+//! `runtime pause`.
 
 mod options;
 mod profile;
@@ -24,5 +27,8 @@ use crate::status::Line;
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
     let options = options::parse(arguments)?;
     let made: Result<_, Failure> = translate::bundle(&options);
-    Ok(line(made.and_then(|bundle| run_bundle(&bundle))))
+    let id = options
+        .name
+        .unwrap_or_else(|| format!("run-{}", std::process::id()));
+    Ok(line(made.and_then(|bundle| run_bundle(&bundle, &id))))
 }

@@ -44,6 +44,9 @@ pub enum Fallback {
     /// No POSIX message queues (CONFIG_POSIX_MQUEUE): the container has no
     /// /dev/mqueue file system.
     NoMessageQueues,
+    /// No limit on swap in cgroups (CONFIG_MEMCG_SWAP, before Linux 6.1
+    /// swapaccount=1): the one that comes with docker's `--memory` is left out.
+    NoSwapLimit,
 }
 
 /// The fallbacks taken so far.

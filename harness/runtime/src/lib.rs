@@ -7,16 +7,19 @@
 //! What it does of a config.json is a list (`refusal`), and what is not on it is
 //! refused by its place. Refused are above all: `hooks`, `process.terminal`,
 //! `process.apparmorProfile`, `.selinuxLabel`, `.scheduler`, `.ioPriority`,
-//! `linux.resources`, `.sysctl`, `.cgroupsPath`, `.intelRdt`, `.mountLabel`,
-//! `.personality`, namespaces of type user and time and those given by path,
-//! `mounts[].uidMappings`, SCMP_ACT_NOTIFY, and what is not Linux. Done besides
-//! the root, mounts, ids and capabilities: `process.rlimits`, `.oomScoreAdj`,
-//! `linux.seccomp`.
+//! `linux.sysctl`, `.intelRdt`, `.mountLabel`, `.personality`, of
+//! `linux.resources` the parts `blockIO`, `hugepageLimits`, `network`, `rdma` and
+//! some of `memory` and `cpu`, namespaces of type user and time and those given
+//! by path, `mounts[].uidMappings`, SCMP_ACT_NOTIFY, and what is not Linux. Done
+//! besides the root, mounts, ids and capabilities: `process.rlimits`,
+//! `.oomScoreAdj`, `linux.seccomp`, `.cgroupsPath`, and of `.resources` memory,
+//! pids, cpu, devices and `unified` ([`cgroup`]).
 //!
 //! It runs on Linux 3.10 and later: what a kernel may lack is tried and met with
 //! a second way, which the line tells ([`fallback`]).
 
 mod bundle;
+pub mod cgroup;
 pub mod command;
 pub mod config;
 mod confined;
@@ -27,6 +30,7 @@ mod device;
 mod docker;
 mod failure;
 pub mod fallback;
+mod handshake;
 mod init;
 pub mod layer;
 mod mount;
@@ -39,4 +43,5 @@ pub mod run;
 pub mod seccomp;
 mod self_copy;
 mod signal;
+mod state;
 pub mod status;

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// The places that are read; `[]` is any element of a list, and a place below
 /// `*` may be anything.
-const IMPLEMENTED: [&str; 47] = [
+const IMPLEMENTED: [&str; 65] = [
     "ociVersion",
     "annotations.*",
     "hostname",
@@ -56,6 +56,24 @@ const IMPLEMENTED: [&str; 47] = [
     "linux.seccomp.syscalls[].errnoRet",
     "linux.seccomp.syscalls[].args[].*",
     "process.oomScoreAdj",
+    "linux.cgroupsPath",
+    "linux.resources.devices[].allow",
+    "linux.resources.devices[].type",
+    "linux.resources.devices[].major",
+    "linux.resources.devices[].minor",
+    "linux.resources.devices[].access",
+    "linux.resources.memory.limit",
+    "linux.resources.memory.swap",
+    "linux.resources.memory.reservation",
+    "linux.resources.memory.swappiness",
+    "linux.resources.memory.disableOOMKiller",
+    "linux.resources.pids.limit",
+    "linux.resources.cpu.shares",
+    "linux.resources.cpu.quota",
+    "linux.resources.cpu.period",
+    "linux.resources.cpu.cpus",
+    "linux.resources.cpu.mems",
+    "linux.resources.unified.*",
 ];
 
 /// Refuses the first place of `config` that is not implemented.
@@ -66,9 +84,8 @@ pub(crate) fn check(config: &Value) -> Result<(), Failure> {
     }
 }
 
-/// `linux.resources` is not refused as a whole but by the limit in it. `place` is
-/// how a person finds it (`mounts[2].uidMappings`), `pattern` how
-/// the list has it (`mounts[].uidMappings`).
+/// `place` is how a person finds it (`mounts[2].uidMappings`), `pattern` how the
+/// list has it (`mounts[].uidMappings`).
 fn visit(value: &Value, place: &mut String, pattern: &mut String) -> Result<(), Failure> {
     let (place_end, pattern_end) = (place.len(), pattern.len());
     match value {
@@ -83,9 +100,7 @@ fn visit(value: &Value, place: &mut String, pattern: &mut String) -> Result<(), 
                 place.push_str(name);
                 pattern.push_str(dot);
                 pattern.push_str(name);
-                if pattern != "linux.resources" {
-                    known(pattern, place)?;
-                }
+                known(pattern, place)?;
                 visit(member, place, pattern)?;
                 place.truncate(place_end);
                 pattern.truncate(pattern_end);
@@ -160,8 +175,28 @@ mod tests {
                 "linux.seccomp.listenerPath",
             ),
             (
-                json!({"linux": {"resources": {"pids": {"limit": 3}}}}),
-                "linux.resources.pids",
+                json!({"linux": {"resources": {"hugepageLimits": [{"pageSize": "2MB", "limit": 3}]}}}),
+                "linux.resources.hugepageLimits",
+            ),
+            (
+                json!({"linux": {"resources": {"blockIO": {"weight": 10}}}}),
+                "linux.resources.blockIO",
+            ),
+            (
+                json!({"linux": {"resources": {"network": {"classID": 1}}}}),
+                "linux.resources.network",
+            ),
+            (
+                json!({"linux": {"resources": {"rdma": {"mlx5_1": {"hcaHandles": 3}}}}}),
+                "linux.resources.rdma",
+            ),
+            (
+                json!({"linux": {"resources": {"memory": {"kernelTCP": 3}}}}),
+                "linux.resources.memory.kernelTCP",
+            ),
+            (
+                json!({"linux": {"resources": {"cpu": {"realtimeRuntime": 3}}}}),
+                "linux.resources.cpu.realtimeRuntime",
             ),
             (
                 json!({"linux": {"namespaces": [{"type": "pid"}, {"type": "network", "path": "/x"}]}}),

@@ -14,7 +14,6 @@
 //!   when they are gone. Orphans are PID 1's children; whether it waits for
 //!   them is its own affair.
 
-use std::io::{BufRead, BufReader, PipeReader, pipe};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -23,17 +22,19 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::bundle::{Bundle, Namespace};
-use crate::container::{self, Message};
-use crate::descriptor::{errno_of, last_errno};
+use crate::cgroup::Group;
+use crate::container;
+use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
+use crate::handshake::{self, Message, Outside, Stage};
 use crate::status::{Line, Status};
 use crate::{namespace, self_copy, signal};
 
-/// Runs the container of the bundle in `folder` to its end. The process must
-/// have one thread; the container gets its descriptors 0, 1 and 2.
-pub fn run(folder: &Path) -> Line {
-    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle)))
+/// Runs the container of the bundle in `folder` to its end, as `id`. The process
+/// must have one thread; the container gets its descriptors 0, 1 and 2.
+pub fn run(folder: &Path, id: &str) -> Line {
+    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle, id)))
 }
 
 /// The line for a failure, too.
@@ -41,39 +42,83 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
     ran.unwrap_or_else(|failure| Line {
         status: failure.into(),
         fallbacks: Vec::new(),
+        cgroup: None,
     })
 }
 
 /// Runs the container of a bundle that was read, to its end.
-pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
-    let copied = Fallbacks::default();
-    self_copy::note(&copied);
-    let (from_container, to_runtime) = pipe().map_err(errno_of).step(|| "pipe".to_owned())?;
+pub(crate) fn run_bundle(bundle: &Bundle, id: &str) -> Result<Line, Failure> {
+    let fallbacks = Fallbacks::default();
+    self_copy::note(&fallbacks);
+    let mut group = match &bundle.cgroup {
+        Some(request) => Some(Group::make(request, id, &fallbacks)?),
+        None => None,
+    };
+    let ran = contain(bundle, group.as_mut(), &fallbacks);
+    // However it went: nothing of the container is left outside of it.
+    let report = group.map(Group::remove);
+    let mut line = ran?;
+    line.cgroup = report;
+    line.fallbacks.extend(fallbacks.list());
+    line.fallbacks.sort_unstable();
+    Ok(line)
+}
+
+/// From the fork to the end of all of the container's processes.
+fn contain(
+    bundle: &Bundle,
+    mut group: Option<&mut Group>,
+    fallbacks: &Fallbacks,
+) -> Result<Line, Failure> {
+    let (inside, outside) = handshake::pipes()?;
     namespace::enter(Namespace::Pid, &Fallbacks::default())?;
+    signal::hold()?;
     // SAFETY: the process has one thread, so the child may do all it likes.
     let child = match unsafe { libc::fork() } {
         -1 => return Err(last_errno()).step(|| "fork".to_owned()),
         0 => {
-            drop(from_container);
-            let told = container::start(bundle, to_runtime);
+            drop(outside);
+            let told = container::start(bundle, inside);
             // SAFETY: _exit ends the process without running what the
             // runtime's copy will run.
             unsafe { libc::_exit(if told { 1 } else { 2 }) }
         }
         child => child,
     };
-    drop(to_runtime);
+    drop(inside);
     let Some(child) = Pid::from_raw(child) else {
         return Err(Errno::SRCH).step(|| "fork".to_owned());
     };
     signal::forward_to(child)?;
-    let story = listen(from_container);
+    let story = listen(outside, |stage| {
+        prepare(stage, child, group.as_deref(), fallbacks)
+    });
     let end = wait(child)?;
     signal::forward_to_nobody();
-    let mut line = conclude(story?, end);
-    line.fallbacks.extend(copied.list());
-    line.fallbacks.sort_unstable();
-    Ok(line)
+    let memory = match group.as_mut() {
+        Some(group) if end.signal() == Some(libc::SIGKILL) => group.killed_for_memory(child)?,
+        Some(group) => {
+            group.count_kills()?;
+            false
+        }
+        None => false,
+    };
+    Ok(conclude(story?, end, memory))
+}
+
+/// The runtime's part, outside of the container, while its first process stands
+/// at `stage`.
+fn prepare(
+    stage: Stage,
+    first: Pid,
+    group: Option<&Group>,
+    _fallbacks: &Fallbacks,
+) -> Result<(), Failure> {
+    match stage {
+        Stage::Born => group.map_or(Ok(()), |group| group.join(first)),
+        Stage::Namespaces => Ok(()),
+        Stage::Root => group.map_or(Ok(()), Group::restrict_devices),
+    }
 }
 
 /// What the first process told until execve or its end.
@@ -84,17 +129,19 @@ struct Story {
     fallbacks: Vec<Fallback>,
 }
 
-fn listen(pipe: PipeReader) -> Result<Story, Failure> {
+/// Hears the first process out, and does with `prepare` what it stops for. Where
+/// that fails it never goes on, and the failure is what is told.
+fn listen(
+    mut outside: Outside,
+    mut prepare: impl FnMut(Stage) -> Result<(), Failure>,
+) -> Result<Story, Failure> {
     let mut story = Story::default();
-    for line in BufReader::new(pipe).lines() {
-        let line = line
-            .map_err(errno_of)
-            .step(|| "read from the container's first process".to_owned())?;
-        let message = serde_json::from_str(&line).map_err(|source| Failure::Json {
-            path: "what the container's first process says".into(),
-            source,
-        })?;
+    while let Some(message) = outside.hear()? {
         match message {
+            Message::Waiting { at } => {
+                prepare(at)?;
+                outside.go_on();
+            }
             Message::Ready { fallbacks } => {
                 story.ready = true;
                 story.fallbacks = fallbacks;
@@ -120,22 +167,32 @@ fn wait(child: Pid) -> Result<ExitStatus, Failure> {
     }
 }
 
-fn conclude(story: Story, end: ExitStatus) -> Line {
+/// `memory` is whether it was killed for that.
+fn conclude(story: Story, end: ExitStatus, memory: bool) -> Line {
     let status = match story {
         Story {
             failed: Some(status),
             ..
         } => status,
+        Story { ready: true, .. } if memory => Status::OutOfMemory,
         Story { ready: true, .. } => of_wait(end),
         Story { .. } => Status::Trouble {
             step: "set the container up".to_owned(),
             errno: None,
-            message: format!("its first process ended before its program started: {end}"),
+            message: match memory {
+                true => "its first process was killed for memory before its program started: its \
+                         limit is too low for the runtime itself"
+                    .to_owned(),
+                false => {
+                    format!("its first process ended before its program started: {end}")
+                }
+            },
         },
     };
     Line {
         status,
         fallbacks: story.fallbacks,
+        cgroup: None,
     }
 }
 
@@ -198,7 +255,23 @@ mod tests {
 
     #[test]
     fn a_set_up_that_dies_is_no_result() {
-        let line = conclude(Story::default(), ExitStatus::from_raw(0));
-        assert!(matches!(line.status, Status::Trouble { .. }), "{line:?}");
+        for (raw, memory) in [(0, false), (9, false), (9, true)] {
+            let line = conclude(Story::default(), ExitStatus::from_raw(raw), memory);
+            assert!(matches!(line.status, Status::Trouble { .. }), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_kill_for_memory_is_no_other_signal() {
+        let end = ExitStatus::from_raw(9);
+        let told = |memory| {
+            let story = Story {
+                ready: true,
+                ..Story::default()
+            };
+            conclude(story, end, memory).status
+        };
+        assert_eq!(told(true), Status::OutOfMemory);
+        assert!(matches!(told(false), Status::Signaled { signal: 9, .. }));
     }
 }

@@ -30,7 +30,32 @@ extern "C" fn pass_on(signal: libc::c_int) {
     }
 }
 
-/// From now on passes signals for the runtime on to `container`.
+/// Holds back what is to be passed on until there is somebody to pass it to; a
+/// child inherits that, up to its own [`reset`].
+pub(crate) fn hold() -> Result<(), Failure> {
+    mask(libc::SIG_BLOCK)
+}
+
+fn mask(how: libc::c_int) -> Result<(), Failure> {
+    // SAFETY: all zeros is a sigset_t, which sigemptyset makes an empty one; the
+    // three functions touch nothing but it, and it outlives them.
+    let answer = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        for signal in FORWARDED {
+            libc::sigaddset(&raw mut set, signal);
+        }
+        libc::sigprocmask(how, &raw const set, std::ptr::null_mut())
+    };
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(last_errno()).step(|| "sigprocmask".to_owned())
+    }
+}
+
+/// From now on passes signals for the runtime on to `container`, with those that
+/// were held back.
 pub(crate) fn forward_to(container: Pid) -> Result<(), Failure> {
     CONTAINER.store(container.as_raw_nonzero().get(), Ordering::Relaxed);
     for signal in FORWARDED {
@@ -40,7 +65,7 @@ pub(crate) fn forward_to(container: Pid) -> Result<(), Failure> {
             return Err(last_errno()).step(|| format!("sigaction {signal}"));
         }
     }
-    Ok(())
+    mask(libc::SIG_UNBLOCK)
 }
 
 /// The container is gone: its number may soon be another's.

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Report;
 use crate::fallback::Fallback;
 
 /// What is written to `--status-fd`, as one line of JSON.
@@ -13,6 +14,9 @@ pub struct Line {
     pub status: Status,
     /// Where this kernel lacked something and a second way was taken.
     pub fallbacks: Vec<Fallback>,
+    /// The container's cgroups, where it had some of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<Report>,
 }
 
 /// How the container's first process ended. There is no default.
@@ -31,6 +35,9 @@ pub enum Status {
         /// WCOREDUMP of its wait status.
         core: bool,
     },
+    /// The kernel killed it for memory: with SIGKILL, and its cgroup's count of
+    /// such kills has risen.
+    OutOfMemory,
     /// The container was ready, but execve of its program failed.
     Exec {
         /// execve's errno, or what the search through PATH made of several.
@@ -62,6 +69,7 @@ impl Status {
         match self {
             Self::Exited { code } => *code,
             Self::Signaled { signal, .. } => 128_u8.saturating_add(*signal),
+            Self::OutOfMemory => 137,
             Self::Exec { errno, .. } if *errno == libc::ENOENT => 127,
             Self::Exec { .. } => 126,
             Self::Unsupported { .. } | Self::Trouble { .. } => 125,

@@ -60,6 +60,7 @@ pub fn outcome(result: &CellResult, stdout: Option<&str>, release: &str, limit: 
                 Err(error) => Outcome::not_run(error.to_string()),
             },
         },
+        End::OutOfMemory => Outcome::Oom,
         // A shell tells 137 of a child that was killed.
         End::Exited(137) if out_of_memory(result) => Outcome::Oom,
         End::Exited(code) => Outcome::Exit { code: *code },
@@ -225,6 +226,7 @@ mod tests {
                 core: true
             }
         );
+        assert_eq!(of(End::OutOfMemory), Outcome::Oom);
         assert_eq!(of(End::TimedOut), Outcome::Timeout { limit: 60_000 });
         assert_eq!(
             of(End::Exec {

@@ -97,6 +97,9 @@ pub enum End {
         /// The step and its error.
         message: String,
     },
+    /// The kernel killed it for memory: its cgroup's count of such kills tells it
+    /// from any other SIGKILL.
+    OutOfMemory,
 }
 
 /// A bounded copy of an output stream.

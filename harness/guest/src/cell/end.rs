@@ -44,6 +44,7 @@ fn from_status(status: Status, watched: &Ended) -> End {
     match status {
         Status::Exited { code } => End::Exited(code),
         Status::Signaled { signal, core } => End::Signaled { signal, core },
+        Status::OutOfMemory => End::OutOfMemory,
         Status::Exec { errno, path } => End::Exec { errno, path },
         Status::Unsupported { what } => End::Unsupported { what },
         Status::Trouble {
@@ -100,6 +101,7 @@ mod tests {
             let line = Line {
                 status,
                 fallbacks: vec![],
+                cgroup: None,
             };
             of(&ended(&format!(
                 "{}\n",
@@ -118,6 +120,7 @@ mod tests {
                 core: true
             }
         );
+        assert_eq!(line(Status::OutOfMemory), End::OutOfMemory);
         assert_eq!(
             line(Status::Exec {
                 errno: 8,

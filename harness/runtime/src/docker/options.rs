@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::values::{self, Volume};
+use crate::command::check_id;
 use crate::network::{Mode, PortMapping};
 
 /// What the command line says.
@@ -22,6 +23,10 @@ pub(super) struct Options {
     pub(super) pids: Option<i64>,
     /// Microseconds of each 100,000.
     pub(super) cpu_quota: Option<i64>,
+    /// podman's: false is the runtime's own cgroups, and no limits.
+    pub(super) cgroups: bool,
+    /// The container's ID.
+    pub(super) name: Option<String>,
     pub(super) readonly: bool,
     /// Folders, and the options after the colon.
     pub(super) tmpfs: Vec<(String, Vec<String>)>,
@@ -47,7 +52,7 @@ pub(super) enum Seccomp {
 }
 
 /// Options that take a value: the long name, and the short one.
-const VALUED: [(&str, &str); 16] = [
+const VALUED: [(&str, &str); 18] = [
     ("--rootfs", ""),
     ("--volume", "-v"),
     ("--publish", "-p"),
@@ -64,6 +69,8 @@ const VALUED: [(&str, &str); 16] = [
     ("--security-opt", ""),
     ("--hostname", "-h"),
     ("--userns", ""),
+    ("--name", ""),
+    ("--cgroups", ""),
 ];
 
 /// Options that stand alone.
@@ -89,6 +96,8 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         memory: None,
         pids: None,
         cpu_quota: None,
+        cgroups: true,
+        name: None,
         readonly: false,
         tmpfs: Vec::new(),
         added: Vec::new(),
@@ -156,6 +165,10 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
     if options.command.is_empty() {
         return Err("no command after --".to_owned());
     }
+    let limits = [options.memory, options.pids, options.cpu_quota];
+    if !options.cgroups && limits.iter().any(Option::is_some) {
+        return Err("a limit needs cgroups, and --cgroups disabled gives none".to_owned());
+    }
     Ok(options)
 }
 
@@ -188,10 +201,21 @@ fn set(options: &mut Options, option: &str, value: &str) -> Result<(), String> {
         }
         "--memory" => options.memory = Some(values::size(value)?),
         "--pids-limit" => {
-            let limit = value.parse().map_err(|_parse| "not a number".to_owned())?;
-            options.pids = Some(limit);
+            let limit: i64 = value.parse().map_err(|_parse| "not a number".to_owned())?;
+            // docker takes 0 for no limit, too.
+            options.pids = Some(if limit <= 0 { -1 } else { limit });
         }
         "--cpus" => options.cpu_quota = Some(values::cpus(value)?),
+        "--name" => {
+            options.name = Some(check_id(value.to_owned()).map_err(|error| error.to_string())?);
+        }
+        "--cgroups" => {
+            options.cgroups = match value {
+                "enabled" => true,
+                "disabled" => false,
+                _ => return Err("not implemented; enabled or disabled".to_owned()),
+            }
+        }
         "--tmpfs" => {
             let (folder, words) = value.split_once(':').unwrap_or((value, ""));
             let words = words.split(',').filter(|word| !word.is_empty());
@@ -250,6 +274,14 @@ mod tests {
             ("--rootfs /r", "no command"),
             ("--rootfs /r ls", "ls: the command comes after --"),
             ("--rootfs /r --gpus all -- ls", "option --gpus"),
+            (
+                "--rootfs /r --cgroups disabled --pids-limit 5 -- ls",
+                "a limit needs cgroups",
+            ),
+            (
+                "--rootfs /r --name a/b -- ls",
+                "--name a/b: ID \"a/b\": letters",
+            ),
             (
                 "--rootfs /r --network mine -- ls",
                 "--network mine: not implemented",

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::options::{Options, Seccomp};
 use super::profile::{self, Surroundings};
 use crate::bundle::Bundle;
+use crate::cgroup::devices::DOCKERS;
 use crate::config::{Container, kernel_has_cgroup_namespaces};
 use crate::credentials::NAMES;
 use crate::descriptor::errno_of;
@@ -41,6 +42,14 @@ pub(super) fn bundle(options: &Options) -> Result<Bundle, Failure> {
     let text = config(options, rootfs)?.to_string();
     let mut bundle = Bundle::parse(&text, Path::new("/"))?;
     bundle.init = options.init;
+    // docker goes on without it, too, and says so.
+    if let Some(memory) = bundle
+        .cgroup
+        .as_mut()
+        .and_then(|cgroup| cgroup.memory.as_mut())
+    {
+        memory.swap_can_be_left_out = true;
+    }
     Ok(bundle)
 }
 
@@ -66,6 +75,9 @@ fn config(options: &Options, rootfs: PathBuf) -> Result<Value, Failure> {
     {
         list.retain(|namespace| namespace["type"] != json!(LinuxNamespaceType::Network));
     }
+    if options.cgroups {
+        config["linux"]["resources"]["devices"] = devices();
+    }
     if let Some(bytes) = options.memory {
         // As docker does: as much swap again.
         config["linux"]["resources"]["memory"] =
@@ -78,6 +90,16 @@ fn config(options: &Options, rootfs: PathBuf) -> Result<Value, Failure> {
         config["linux"]["resources"]["cpu"] = json!({"quota": quota, "period": 100_000});
     }
     Ok(config)
+}
+
+/// None but those of docker's list.
+fn devices() -> Value {
+    let none = json!({"allow": false, "access": "rwm"});
+    let allowed = DOCKERS.iter().map(|(kind, major, minor, access)| {
+        json!({"allow": true, "type": kind.to_string(), "major": major, "minor": minor,
+            "access": access.to_string()})
+    });
+    std::iter::once(none).chain(allowed).collect()
 }
 
 fn unwritable(source: serde_json::Error) -> Failure {

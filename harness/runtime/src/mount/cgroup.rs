@@ -2,15 +2,15 @@
 //! the container's own group down, on v1 (hybrid too) under a tmpfs.
 
 use std::ffi::{CString, OsStr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
 use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
 
+use crate::cgroup::hierarchy::{self, Hierarchy, Version};
 use crate::confined::{Missing, Root, by_handle};
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
-use crate::mount::read_proc;
 
 /// What there is to show, and how.
 #[derive(Debug, Default)]
@@ -22,35 +22,11 @@ pub(crate) struct Cgroups {
     pub(crate) private: bool,
 }
 
-/// A hierarchy mounted on the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Hierarchy {
-    /// Where the host has it.
-    mount_point: PathBuf,
-    /// `cpu,cpuacct`, `name=systemd`; empty for v2. As /proc/self/cgroup has it.
-    controllers: String,
-    /// The runtime's own group in it.
-    group: PathBuf,
-}
-
-impl Hierarchy {
-    fn is_unified(&self) -> bool {
-        self.controllers.is_empty()
-    }
-}
-
 impl Cgroups {
     /// The host's hierarchies and the runtime's place in them.
     pub(crate) fn read() -> Result<Self, Failure> {
-        // Without CONFIG_CGROUPS there is no such file, and no hierarchy either.
-        if !Path::new("/proc/self/cgroup").exists() {
-            return Ok(Self::default());
-        }
         Ok(Self {
-            hierarchies: hierarchies(
-                &read_proc("/proc/self/mountinfo")?,
-                &read_proc("/proc/self/cgroup")?,
-            ),
+            hierarchies: hierarchy::mounted()?,
             private: false,
         })
     }
@@ -68,7 +44,7 @@ impl Cgroups {
                 fallbacks.record(Fallback::NoCgroups);
                 Ok(())
             }
-            [only] if only.is_unified() => {
+            [only] if only.version() == Version::V2 => {
                 let target = root
                     .create(destination, Missing::Folder)
                     .on("open the mount point", destination)?;
@@ -153,13 +129,9 @@ fn mount_one(
         )
     };
     if !private {
-        let group = hierarchy
-            .group
-            .strip_prefix("/")
-            .unwrap_or(&hierarchy.group);
-        return mount_bind(hierarchy.mount_point.join(group), target).step(on);
+        return mount_bind(hierarchy.folder(&hierarchy.group), target).step(on);
     }
-    if hierarchy.is_unified() {
+    if hierarchy.version() == Version::V2 {
         return mount("cgroup", target, "cgroup2", flags, None).step(on);
     }
     let mut data = hierarchy.controllers.clone();
@@ -171,95 +143,9 @@ fn mount_one(
     mount("cgroup", target, "cgroup", flags, Some(data.as_c_str())).step(on)
 }
 
-/// From /proc/self/mountinfo and /proc/self/cgroup; one mount of each, the
-/// first that shows a hierarchy from its root.
-fn hierarchies(mountinfo: &str, cgroup: &str) -> Vec<Hierarchy> {
-    let groups: Vec<(&str, &str)> = cgroup
-        .lines()
-        .filter_map(|line| {
-            let (_number, rest) = line.split_once(':')?;
-            rest.split_once(':')
-        })
-        .collect();
-    let mut found: Vec<Hierarchy> = Vec::new();
-    for line in mountinfo.lines() {
-        let Some((place, super_block)) = line.split_once(" - ") else {
-            continue;
-        };
-        let place: Vec<&str> = place.split(' ').collect();
-        let super_block: Vec<&str> = super_block.split(' ').collect();
-        let (&[_, _, _, "/", mount_point, ..], &[kind, _, options]) =
-            (place.as_slice(), super_block.as_slice())
-        else {
-            continue;
-        };
-        let options: Vec<&str> = options.split(',').collect();
-        let group = groups.iter().find(|(controllers, _)| match kind {
-            "cgroup2" => controllers.is_empty(),
-            "cgroup" => {
-                !controllers.is_empty()
-                    && controllers.split(',').all(|name| options.contains(&name))
-            }
-            _ => false,
-        });
-        let Some((controllers, group)) = group else {
-            continue;
-        };
-        if found.iter().all(|other| other.controllers != *controllers) {
-            found.push(Hierarchy {
-                mount_point: PathBuf::from(mount_point),
-                controllers: (*controllers).to_owned(),
-                group: PathBuf::from(group),
-            });
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const MOUNTINFO: &str = "\
-22 1 0:21 / /proc rw,relatime shared:5 - proc proc rw
-30 23 0:25 / /sys/fs/cgroup ro,nosuid - tmpfs tmpfs ro,mode=755
-31 30 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,nsdelegate
-32 30 0:27 / /sys/fs/cgroup/systemd rw shared:9 - cgroup cgroup rw,xattr,name=systemd
-33 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
-34 30 0:29 /deep /sys/fs/cgroup/bound rw - cgroup cgroup rw,pids
-35 30 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
-36 30 0:29 / /elsewhere/pids rw - cgroup cgroup rw,pids
-";
-    const CGROUP: &str = "\
-4:pids:/user.slice
-3:cpu,cpuacct:/
-1:name=systemd:/init:scope
-0::/init.scope
-";
-
-    #[test]
-    fn a_hybrid_layout_is_read() {
-        let found = hierarchies(MOUNTINFO, CGROUP);
-        let seen: Vec<(&str, &str, &str)> = found
-            .iter()
-            .map(|hierarchy| {
-                (
-                    hierarchy.mount_point.to_str().unwrap(),
-                    hierarchy.controllers.as_str(),
-                    hierarchy.group.to_str().unwrap(),
-                )
-            })
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                ("/sys/fs/cgroup/unified", "", "/init.scope"),
-                ("/sys/fs/cgroup/systemd", "name=systemd", "/init:scope"),
-                ("/sys/fs/cgroup/cpu,cpuacct", "cpu,cpuacct", "/"),
-                ("/sys/fs/cgroup/pids", "pids", "/user.slice"),
-            ]
-        );
-    }
 
     #[test]
     fn controllers_mounted_together_get_links() {

@@ -4,20 +4,24 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use crate::on_both_kernels;
-use crate::rig::Rig;
+use crate::rig::{Rig, skip};
+use crate::{cgroups, on_both_kernels};
 
 on_both_kernels![
     options_are_done,
     exit_codes_are_dockers,
     init_waits_for_orphans,
     what_is_not_done_is_named,
+    limits_are_in_force,
 ];
 
 fn run(rig: &Rig, options: &[&str], command: &[&str]) -> Output {
     let kernel = rig.kernel;
     let mut runtime = Command::new(env!("CARGO_BIN_EXE_runtime"));
     runtime.arg("run").arg("--rootfs").arg(rig.inside(""));
+    if !cgroups::serve_devices(kernel) && !options.contains(&"--cgroups") {
+        runtime.args(["--cgroups", "disabled"]);
+    }
     runtime.args(options).arg("--").args(command);
     // SAFETY: prctl is async-signal-safe.
     unsafe { runtime.pre_exec(move || kernel.enter()) };
@@ -133,5 +137,37 @@ fn what_is_not_done_is_named(rig: &Rig) {
         assert_eq!(output.status.code(), Some(125), "{options:?}");
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert!(stderr.contains(place), "{options:?}: {stderr}");
+    }
+}
+
+fn limits_are_in_force(rig: &Rig) {
+    if !cgroups::serve_devices(rig.kernel) {
+        return skip("no controller for devices");
+    }
+    // Any node can be made, and those of docker's list opened.
+    let null = ["probe", "device", "/null", "1", "3"];
+    assert_eq!(said(rig, &[], &null), "opened\n");
+    // Without a driver: what is allowed finds nothing there.
+    let local = ["probe", "device", "/local", "240", "0"];
+    assert_eq!(said(rig, &[], &local), "EPERM\n");
+    assert_eq!(said(rig, &["--cgroups", "disabled"], &local), "ENXIO\n");
+    if cgroups::served_by("pids").is_some() {
+        let fork = ["probe", "fork", "20"];
+        assert_eq!(
+            said(rig, &["--pids-limit", "5"], &fork),
+            "4 and then EAGAIN\n"
+        );
+        assert_eq!(
+            said(rig, &["--pids-limit", "0"], &fork),
+            "20 and then enough\n"
+        );
+    }
+    if cgroups::served_by("memory").is_some() {
+        let killed = run(rig, &["-m", "24m"], &["probe", "allocate", "200"]);
+        assert_eq!(killed.status.code(), Some(137), "{killed:?}");
+    }
+    if cgroups::served_by("cpu").is_some() {
+        let spun = said(rig, &["--cpus", "0.2"], &["probe", "spin", "300"]);
+        assert_eq!(spun, "spinning\n");
     }
 }

@@ -155,8 +155,8 @@ fn what_is_not_done_is_refused(rig: &Rig) {
         ("/hooks", json!({"prestart": [{"path": "/x"}]}), "hooks"),
         (
             "/linux/resources",
-            json!({"pids": {"limit": 7}}),
-            "linux.resources.pids",
+            json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 7}]}),
+            "linux.resources.hugepageLimits",
         ),
         ("/process/terminal", json!(true), "process.terminal"),
         (

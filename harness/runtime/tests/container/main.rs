@@ -4,6 +4,7 @@
 //! Every scenario runs four times, three of them with the system calls of Linux
 //! 3.10, 4.9 and 4.19 alone ([`kernel::Kernel`]).
 
+mod cgroups;
 mod docker;
 mod ends;
 mod escapes;

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -193,6 +194,71 @@ static int daemonise(void)
 	return read(pipes[0], &byte, 1) == 1 ? 5 : 1;
 }
 
+/* Uses megabytes of memory. */
+static int allocate(long megabytes)
+{
+	size_t size = (size_t)megabytes << 20;
+	char *memory = malloc(size);
+	if (!memory)
+		return answer("", 1);
+	for (size_t at = 0; at < size; at += 4096)
+		memory[at] = 1;
+	/* Read, so that it stays there. */
+	return answer("allocated", memory[size - 4096] != 1);
+}
+
+/* A child uses them, this process lives on. */
+static int allocate_in_child(long megabytes)
+{
+	int status;
+	pid_t child = fork();
+	if (child == 0)
+		_exit(allocate(megabytes));
+	waitpid(child, &status, 0);
+	printf("child %d\n", WIFSIGNALED(status) ? WTERMSIG(status) : -1);
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+/* Children that wait, as many as it gets. */
+static int fork_many(long most)
+{
+	int count = 0;
+	for (; count < most; count++) {
+		pid_t child = fork();
+		if (child < 0)
+			break;
+		if (child == 0)
+			for (;;)
+				pause();
+	}
+	printf("%d and then %s\n", count, count < most ? strerrorname_np(errno) : "enough");
+	return 0;
+}
+
+/* Busy for milliseconds of the clock, for ever without. */
+static int spin(long milliseconds)
+{
+	struct timespec begun, now;
+	printf("spinning\n");
+	fflush(stdout);
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while (!milliseconds || (now.tv_sec - begun.tv_sec) * 1000
+		+ (now.tv_nsec - begun.tv_nsec) / 1000000 < milliseconds);
+	return 0;
+}
+
+/* Makes a character device, and opens it. */
+static int device(const char *path, const char *major, const char *minor)
+{
+	if (mknod(path, S_IFCHR | 0600, makedev(atoi(major), atoi(minor))) && errno != EEXIST)
+		return answer("", 1);
+	return answer("opened", open(path, O_RDWR) < 0);
+}
+
 static void on_term(int number)
 {
 	_exit(number == SIGTERM ? 7 : 8);
@@ -273,6 +339,18 @@ int main(int count, char **words)
 		return answer("mounted", mount("tmpfs", path, "tmpfs", 0, NULL));
 	if (!strcmp(word, "mknod"))
 		return answer("made", mknod(path, S_IFCHR | 0600, makedev(1, 3)));
+	if (!strcmp(word, "allocate"))
+		return allocate(atol(path));
+	if (!strcmp(word, "allocate-in-child"))
+		return allocate_in_child(atol(path));
+	if (!strcmp(word, "fork"))
+		return fork_many(atol(path));
+	if (!strcmp(word, "spin"))
+		return spin(atol(path));
+	if (!strcmp(word, "spin-and-read") && count > 3)
+		return spin(atol(path)) || read_file(words[3]);
+	if (!strcmp(word, "device") && count > 4)
+		return device(path, words[3], words[4]);
 	if (!strcmp(word, "thread"))
 		return thread();
 	if (!strcmp(word, "orphan"))

@@ -81,6 +81,8 @@ pub(crate) fn skip(reason: &str) {
 /// A bundle in a folder of its own.
 pub(crate) struct Rig {
     pub(crate) kernel: Kernel,
+    /// The container's ID.
+    pub(crate) id: String,
     folder: tempfile::TempDir,
 }
 
@@ -128,7 +130,10 @@ impl Rig {
         let bin = folder.path().join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
         fs::copy(probe, bin.join("probe")).unwrap();
-        Some(Self { kernel, folder })
+        let name = folder.path().file_name().unwrap().to_str().unwrap();
+        // tempfile's names begin with a dot.
+        let id = format!("test{name}");
+        Some(Self { kernel, id, folder })
     }
 
     /// A path outside the root.
@@ -199,7 +204,7 @@ impl Rig {
         let (descriptor, kernel) = (writer.as_raw_fd(), self.kernel);
         let stray_from = stray.as_ref().map_or(descriptor, AsRawFd::as_raw_fd);
         command
-            .args(["--status-fd", &STATUS_FD.to_string(), "test"])
+            .args(["--status-fd", &STATUS_FD.to_string(), &self.id])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -231,7 +231,7 @@ impl Drop for Container {
 /// The container came up; what that means where it did not.
 pub(in crate::probe) fn came_up(status: &Status) -> Probing {
     match status {
-        Status::Exited { .. } | Status::Signaled { .. } => Ok(()),
+        Status::Exited { .. } | Status::Signaled { .. } | Status::OutOfMemory => Ok(()),
         Status::Unsupported { what } => Err(Stop::Unsupported(what.clone())),
         Status::Exec { errno, path } => Err(Stop::Failed(format!(
             "the program inside could not be started: execve {path}: {}",
