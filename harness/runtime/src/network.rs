@@ -108,8 +108,8 @@ impl Connection {
         let (mut place, bridge) = {
             let _lock = Lock::take()?;
             let bridge = Bridge::ensure(&outside)?;
-            let leased = endpoint::sweep(&outside)
-                .and_then(|()| endpoint::lease(&outside, &bridge, &owner));
+            let leased =
+                endpoint::sweep(&outside).and_then(|()| endpoint::lease(&outside, &bridge, &owner));
             let address = match leased {
                 Ok(address) => address,
                 Err(failure) => {
@@ -191,6 +191,7 @@ impl Place {
                     bridge: bridge::NAME,
                     address: self.address,
                     ports: &request.ports,
+                    closed: bridge.is_alone(interfaces)?,
                 },
                 fallbacks,
             )?;

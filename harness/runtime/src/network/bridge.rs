@@ -23,6 +23,8 @@ pub(super) const NAME: &str = "matrix0";
 /// Its alias where forwarding was off before.
 const FORWARDING_WAS_OFF: &str = "matrix: net.ipv4.ip_forward was 0";
 
+const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
+
 /// Ethernet's MTU, in bytes; no container gets more.
 const MTU: u32 = 1500;
 /// What every IPv4 host must take.
@@ -68,7 +70,8 @@ impl Bridge {
             .map(|(.., network)| *network)
             .chain(routes.iter().map(|route| route.destination))
             .collect();
-        let free = subnet::free(&taken).and_then(|network| Some((network, network.hosts().next()?)));
+        let free =
+            subnet::free(&taken).and_then(|network| Some((network, network.hosts().next()?)));
         let Some((_, gateway)) = free else {
             return Err(Errno::ADDRNOTAVAIL)
                 .step(|| "find a network for the bridge in 10.213.0.0/16".to_owned());
@@ -127,18 +130,29 @@ impl Bridge {
         interfaces.up(port)
     }
 
+    /// Whether the host forwards for the bridge's sake alone, or will.
+    pub(super) fn is_alone(&self, interfaces: &Interfaces) -> Result<bool, Failure> {
+        let own = interfaces.find(NAME)?;
+        let ours = own.is_some_and(|own| own.alias == FORWARDING_WAS_OFF);
+        Ok(ours || !is_forwarding()?)
+    }
+
     /// Lets packets through from it and to it.
     pub(super) fn forward(&self, interfaces: &Interfaces) -> Result<(), Failure> {
-        let path = Path::new("/proc/sys/net/ipv4/ip_forward");
-        let setting = std::fs::read_to_string(path)
-            .map_err(errno_of)
-            .on("read", path)?;
-        if setting.trim() != "0" {
+        if is_forwarding()? {
             return Ok(());
         }
         interfaces.set_alias(self.index, FORWARDING_WAS_OFF)?;
         write_forwarding("1")
     }
+}
+
+fn is_forwarding() -> Result<bool, Failure> {
+    let path = Path::new(FORWARDING);
+    let setting = std::fs::read_to_string(path)
+        .map_err(errno_of)
+        .on("read", path)?;
+    Ok(setting.trim() != "0")
 }
 
 /// Removes the bridge when it is ours and nobody is joined to it.
@@ -158,7 +172,7 @@ pub(super) fn remove_unused(interfaces: &Interfaces) -> Result<(), Failure> {
 }
 
 fn write_forwarding(setting: &str) -> Result<(), Failure> {
-    let path = Path::new("/proc/sys/net/ipv4/ip_forward");
+    let path = Path::new(FORWARDING);
     std::fs::write(path, setting)
         .map_err(errno_of)
         .on(&format!("write {setting} to"), path)

@@ -125,7 +125,13 @@ mod tests {
         let address = Ipv4Addr::new(10, 213, 0, 2);
         assert_eq!(host_name(address), "mx0ad50002");
         assert_eq!(leased(&host_name(address)), Some(address));
-        for other in ["eth0", "mx0ad5000", "mxnetwork0", "mp0ad50002", "mx0ad500021"] {
+        for other in [
+            "eth0",
+            "mx0ad5000",
+            "mxnetwork0",
+            "mp0ad50002",
+            "mx0ad500021",
+        ] {
             assert_eq!(leased(other), None, "{other}");
         }
     }

@@ -135,7 +135,10 @@ mod tests {
     fn servers_that_can_be_reached_are_handed_on() {
         for (texts, inside) in [
             (
-                ["search a.example\nnameserver 192.0.2.53\nnameserver 127.0.0.1\n", ""],
+                [
+                    "search a.example\nnameserver 192.0.2.53\nnameserver 127.0.0.1\n",
+                    "",
+                ],
                 "search a.example\nnameserver 192.0.2.53\n",
             ),
             (
@@ -143,7 +146,10 @@ mod tests {
                 "nameserver 192.0.2.1\n",
             ),
             (
-                ["options ndots:0\nnameserver fe80::1%eth0\nnameserver ::1\n", ""],
+                [
+                    "options ndots:0\nnameserver fe80::1%eth0\nnameserver ::1\n",
+                    "",
+                ],
                 "options ndots:0\n",
             ),
             (["", ""], ""),

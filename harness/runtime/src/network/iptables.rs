@@ -1,7 +1,7 @@
 //! Translation of addresses by iptables' kernel interface, where there is no
-//! nf_tables: two chains for each container in the table nat, and jumps to them
-//! from the built-in ones. What others have in the table stays as it is, byte
-//! for byte, with its counters.
+//! nf_tables: two chains for each container in the table nat, one in the table
+//! filter, and jumps to them from the built-in ones. What others have in the
+//! tables stays as it is, byte for byte, with its counters.
 //!
 //! The interface takes a table as a whole: it is read, changed and put in place
 //! of the old one, all under the lock the program iptables takes.
@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use super::nat::{Rules, Unavailable, hooked};
 use crate::failure::{Failure, Step};
 use entry::{Entry, Packets};
-use table::{Hook, Table};
+use table::{Hook, Kind, Table};
 
 /// How often a table is read anew that somebody else has changed meanwhile.
 const TRIES: usize = 32;
@@ -59,7 +59,28 @@ pub(super) fn install(rules: &Rules<'_>) -> Result<(), Unavailable> {
         .filter(|port| !port.address.is_loopback())
         .map(|port| Entry::translate(port, rules.bridge, rules.address))
         .collect();
-    let done = change(|table| {
+    let uninvited = Packets {
+        uninvited: true,
+        destination: Some(rules.address),
+        not_from: Some(rules.bridge),
+        ..Packets::default()
+    };
+    let strangers = Packets {
+        not_from: Some(rules.bridge),
+        not_out_of: Some(rules.bridge),
+        ..Packets::default()
+    };
+    let mut dropped = vec![Entry::drop_them(&uninvited)];
+    if rules.closed {
+        dropped.push(Entry::drop_them(&strangers));
+    }
+    let closed = change(Kind::Filter, |table| {
+        remove_from(table, rules.address);
+        let forwarded = table.add_chain(&inwards, dropped.clone());
+        table.insert_jump(Hook::Forward, &Packets::default(), forwarded);
+    });
+    installed_or_absent(closed, Kind::Filter)?;
+    let done = change(Kind::Nat, |table| {
         remove_from(table, rules.address);
         let inwards = table.add_chain(&inwards, published.clone());
         table.insert_jump(Hook::Prerouting, &to_the_machine, inwards);
@@ -67,18 +88,29 @@ pub(super) fn install(rules: &Rules<'_>) -> Result<(), Unavailable> {
         let outwards = table.add_chain(&outwards, vec![Entry::masquerade()]);
         table.insert_jump(Hook::Postrouting, &from_the_container, outwards);
     });
+    installed_or_absent(done, Kind::Nat).inspect_err(|_first| {
+        // Of two failures the first says why.
+        let _ = change(Kind::Filter, |table| remove_from(table, rules.address));
+    })
+}
+
+fn installed_or_absent(done: Result<(), Errno>, kind: Kind) -> Result<(), Unavailable> {
     match done {
-        // No ip_tables, no table nat in it, or not one of its extensions.
+        // No ip_tables, not this table in it, or not one of its extensions.
         Err(Errno::NOPROTOOPT | Errno::NOENT | Errno::PROTONOSUPPORT) => Err(Unavailable::Absent),
         answer => answer
-            .step(|| "change the iptables table nat".to_owned())
+            .step(|| format!("change the iptables table {kind}"))
             .map_err(Unavailable::Failed),
     }
 }
 
 /// Removes a container's chains; that they are not there is no error.
 pub(super) fn remove(address: Ipv4Addr) -> Result<(), Failure> {
-    change(|table| remove_from(table, address)).step(|| "change the iptables table nat".to_owned())
+    let [nat, filter] = [Kind::Nat, Kind::Filter].map(|kind| {
+        change(kind, |table| remove_from(table, address))
+            .step(|| format!("change the iptables table {kind}"))
+    });
+    nat.and(filter)
 }
 
 fn remove_from(table: &mut Table, address: Ipv4Addr) {
@@ -89,20 +121,21 @@ fn remove_from(table: &mut Table, address: Ipv4Addr) {
 
 /// The containers that have chains.
 pub(super) fn installed() -> Result<Vec<Ipv4Addr>, Failure> {
-    let table = Table::read().step(|| "read the iptables table nat".to_owned())?;
-    let mut addresses: Vec<Ipv4Addr> = table
-        .chains()
-        .filter_map(|name| hooked::address(&name))
-        .collect();
+    let mut addresses = Vec::new();
+    for kind in [Kind::Nat, Kind::Filter] {
+        let table = Table::read(kind).step(|| format!("read the iptables table {kind}"))?;
+        addresses.extend(table.chains().filter_map(|name| hooked::address(&name)));
+    }
+    addresses.sort_unstable();
     addresses.dedup();
     Ok(addresses)
 }
 
-/// Reads the table, has it changed, and puts it in place.
-fn change(change: impl Fn(&mut Table)) -> Result<(), Errno> {
+/// Reads a table, has it changed, and puts it in place.
+fn change(kind: Kind, change: impl Fn(&mut Table)) -> Result<(), Errno> {
     let _lock = lock();
     for _ in 0..TRIES {
-        let mut table = Table::read()?;
+        let mut table = Table::read(kind)?;
         change(&mut table);
         match table.replace() {
             Err(Errno::AGAIN) => {}

@@ -1,6 +1,15 @@
 //! Translation of addresses: what a container sends to other networks leaves
 //! under the machine's address, and what comes for the machine's published ports
 //! goes to it. Three ways, of which the first that the kernel has is taken.
+//!
+//! With the translation comes what keeps others out: a host that forwards lets
+//! every neighbour send straight to its containers' addresses, and through it
+//! to wherever else it is connected. So what comes from elsewhere to a container
+//! and neither was translated nor answers anything is dropped; and where the
+//! host did not forward before, so is whatever has nothing to do with the bridge.
+//!
+//! Nobody else's firewall is opened: a host that drops what it forwards (as
+//! docker has it do) drops it here, too.
 
 use std::net::Ipv4Addr;
 
@@ -33,6 +42,9 @@ pub(super) struct Rules<'a> {
     pub(super) address: Ipv4Addr,
     /// What leads there.
     pub(super) ports: &'a [PortMapping],
+    /// The host forwards for its containers' sake alone: nothing that neither
+    /// comes from the bridge nor goes there.
+    pub(super) closed: bool,
 }
 
 /// Why one of the ways cannot be taken.

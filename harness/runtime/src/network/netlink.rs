@@ -341,7 +341,10 @@ mod tests {
     #[test]
     fn an_acknowledgement_is_an_errno_or_none() {
         assert_eq!(acknowledged(&[0; 4]), Ok(()));
-        assert_eq!(acknowledged(&(-95_i32).to_ne_bytes()), Err(Errno::OPNOTSUPP));
+        assert_eq!(
+            acknowledged(&(-95_i32).to_ne_bytes()),
+            Err(Errno::OPNOTSUPP)
+        );
         assert_eq!(acknowledged(&[]), Err(Errno::PROTO));
     }
 

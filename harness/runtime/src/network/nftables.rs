@@ -66,14 +66,29 @@ pub(super) fn install(rules: &Rules<'_>) -> Result<(), Unavailable> {
         named(NEWTABLE, CREATE),
         named(DELTABLE, 0),
         named(NEWTABLE, CREATE),
-        chain(&table, "prerouting", 0, -100),
-        chain(&table, "output", 3, -100),
-        chain(&table, "postrouting", 4, 100),
+        chain(&table, "prerouting", "nat", 0, -100),
+        chain(&table, "output", "nat", 3, -100),
+        chain(&table, "postrouting", "nat", 4, 100),
+        chain(&table, "forward", "filter", 2, 0),
+        rule_of(&table, "forward", &uninvited(rules)),
     ];
-    for port in rules.ports.iter().filter(|port| !port.address.is_loopback()) {
+    if rules.closed {
+        batch.push(rule_of(&table, "forward", &strangers(rules)));
+    }
+    for port in rules
+        .ports
+        .iter()
+        .filter(|port| !port.address.is_loopback())
+    {
         let from_outside = [meta_name(IIFNAME), compare_name(NOT_EQUAL, rules.bridge)];
         let not_loopback = not_loopback();
-        batch.push(rule(&table, "prerouting", &from_outside, port, rules.address));
+        batch.push(rule(
+            &table,
+            "prerouting",
+            &from_outside,
+            port,
+            rules.address,
+        ));
         batch.push(rule(&table, "output", &not_loopback, port, rules.address));
     }
     let outwards = [
@@ -140,8 +155,8 @@ fn request(message: u8, flags: u16) -> Message {
     Message::new(kind(message), ACKNOWLEDGED | flags, &HEADER)
 }
 
-/// A chain that translates, hooked in at one of NF_INET_*.
-fn chain(table: &str, name: &str, hook: u32, priority: i32) -> Message {
+/// A chain of this type, hooked in at one of NF_INET_*.
+fn chain(table: &str, name: &str, kind: &str, hook: u32, priority: i32) -> Message {
     let hook = Attributes::default()
         .with_number(NFTA_HOOK_HOOKNUM, hook)
         .with_number(NFTA_HOOK_PRIORITY, priority.cast_unsigned());
@@ -149,7 +164,7 @@ fn chain(table: &str, name: &str, hook: u32, priority: i32) -> Message {
         .with_name(NFTA_CHAIN_TABLE, table)
         .with_name(NFTA_CHAIN_NAME, name)
         .with_nested(NFTA_CHAIN_HOOK, &hook)
-        .with_name(NFTA_CHAIN_TYPE, "nat")
+        .with_name(NFTA_CHAIN_TYPE, kind)
 }
 
 /// What matches `before` and is for `port` of the machine goes to the
@@ -224,18 +239,75 @@ fn to_the_machine() -> [Attributes; 2] {
 /// The loopback's addresses are the forwarder's: the answers to what is
 /// translated from 127.0.0.1 would be dropped as strays.
 fn not_loopback() -> [Attributes; 3] {
+    [
+        payload(NETWORK, 16, 4),
+        masked([255, 0, 0, 0]),
+        compare(NOT_EQUAL, &[127, 0, 0, 0]),
+    ]
+}
+
+/// What is sent to the container from elsewhere than the bridge, was not
+/// translated, and answers nothing: dropped.
+fn uninvited(rules: &Rules<'_>) -> Vec<Attributes> {
+    /// NFT_CT_STATE, and of its bits those of ESTABLISHED and RELATED.
+    const STATE: u32 = 0;
+    const EXPECTED: u32 = 2 | 4;
+    /// NFT_CT_STATUS, and IPS_DST_NAT of its bits.
+    const STATUS: u32 = 2;
+    const TRANSLATED: u32 = 1 << 5;
+    vec![
+        payload(NETWORK, 16, 4),
+        compare(EQUAL, &rules.address.octets()),
+        meta_name(IIFNAME),
+        compare_name(NOT_EQUAL, rules.bridge),
+        connection(STATE),
+        masked(EXPECTED.to_ne_bytes()),
+        compare(EQUAL, &[0; 4]),
+        connection(STATUS),
+        masked(TRANSLATED.to_ne_bytes()),
+        compare(EQUAL, &[0; 4]),
+        drop_it(),
+    ]
+}
+
+/// What neither comes from the bridge nor goes there: dropped.
+fn strangers(rules: &Rules<'_>) -> [Attributes; 5] {
+    [
+        meta_name(IIFNAME),
+        compare_name(NOT_EQUAL, rules.bridge),
+        meta_name(OIFNAME),
+        compare_name(NOT_EQUAL, rules.bridge),
+        drop_it(),
+    ]
+}
+
+/// Some bits of what is in the first register.
+fn masked(mask: [u8; 4]) -> Attributes {
     let value = |bytes: &[u8]| Attributes::default().with(1, bytes);
-    let first_byte = Attributes::default()
+    let bits = Attributes::default()
         .with_number(1, FIRST) // NFTA_BITWISE_SREG
         .with_number(2, FIRST) // NFTA_BITWISE_DREG
         .with_number(3, 4) // NFTA_BITWISE_LEN
-        .with_nested(4, &value(&[255, 0, 0, 0])) // NFTA_BITWISE_MASK
+        .with_nested(4, &value(&mask)) // NFTA_BITWISE_MASK
         .with_nested(5, &value(&[0; 4])); // NFTA_BITWISE_XOR
-    [
-        payload(NETWORK, 16, 4),
-        expression("bitwise", &first_byte),
-        compare(NOT_EQUAL, &[127, 0, 0, 0]),
-    ]
+    expression("bitwise", &bits)
+}
+
+/// What the kernel knows of the connection.
+fn connection(key: u32) -> Attributes {
+    let connection = Attributes::default()
+        .with_number(1, FIRST) // NFTA_CT_DREG
+        .with_number(2, key); // NFTA_CT_KEY
+    expression("ct", &connection)
+}
+
+/// NF_DROP, in the register of verdicts, 0.
+fn drop_it() -> Attributes {
+    let code = Attributes::default().with_number(1, 0); // NFTA_VERDICT_CODE
+    let verdict = Attributes::default()
+        .with_number(1, 0) // NFTA_IMMEDIATE_DREG
+        .with_nested(2, &Attributes::default().with_nested(2, &code)); // NFTA_DATA_VERDICT
+    expression("immediate", &verdict)
 }
 
 /// NFT_META_*.
@@ -297,7 +369,12 @@ mod tests {
 
     #[test]
     fn releases_are_told_apart() {
-        for release in ["4.18.0-553.el8.x86_64", "4.19.108", "5.10.0-9-amd64", "7.3-rc1"] {
+        for release in [
+            "4.18.0-553.el8.x86_64",
+            "4.19.108",
+            "5.10.0-9-amd64",
+            "7.3-rc1",
+        ] {
             assert!(is_new_enough(release), "{release}");
         }
         for release in ["3.10.0-1160.el7.x86_64", "4.9.229", "4.17.19", "", "x"] {

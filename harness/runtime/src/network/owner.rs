@@ -81,7 +81,9 @@ impl fmt::Display for Owner {
 
 fn own_namespace() -> Result<String, Failure> {
     let path = Path::new("/proc/self/ns/pid");
-    let link = std::fs::read_link(path).map_err(errno_of).on("read", path)?;
+    let link = std::fs::read_link(path)
+        .map_err(errno_of)
+        .on("read", path)?;
     Ok(link.display().to_string())
 }
 

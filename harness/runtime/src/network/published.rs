@@ -6,9 +6,7 @@ use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
 
 use super::request::{PortMapping, Protocol};
 use crate::descriptor::last_errno;
@@ -74,7 +72,11 @@ fn tell_destinations(socket: &OwnedFd) -> Result<(), Errno> {
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if answer == 0 { Ok(()) } else { Err(last_errno()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }
 
 #[cfg(test)]
@@ -97,8 +99,13 @@ mod tests {
                 container: 1,
                 protocol,
             };
-            let error = take(std::slice::from_ref(&mapping)).unwrap_err().to_string();
-            let wanted = format!("publish the host's port 0.0.0.0:{}/{protocol}: ", address.port());
+            let error = take(std::slice::from_ref(&mapping))
+                .unwrap_err()
+                .to_string();
+            let wanted = format!(
+                "publish the host's port 0.0.0.0:{}/{protocol}: ",
+                address.port()
+            );
             assert!(error.starts_with(&wanted), "{error}");
             assert!(error.contains("in use"), "{error}");
         }

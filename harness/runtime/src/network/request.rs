@@ -57,7 +57,11 @@ pub struct PortMapping {
 /// As docker shows it, from the host's side: `0.0.0.0:8080/tcp`.
 impl fmt::Display for PortMapping {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}/{}", self.address, self.host, self.protocol)
+        write!(
+            formatter,
+            "{}:{}/{}",
+            self.address, self.host, self.protocol
+        )
     }
 }
 
@@ -126,13 +130,33 @@ mod tests {
     fn what_cannot_be_is_refused() {
         let port = r#"{"address": "0.0.0.0", "host": 0, "container": 1, "protocol": "tcp"}"#;
         for (text, own, problem) in [
-            (r#"{"mode": "bridge"}"#.to_owned(), false, "needs a namespace"),
+            (
+                r#"{"mode": "bridge"}"#.to_owned(),
+                false,
+                "needs a namespace",
+            ),
             (r#"{"mode": "host"}"#.to_owned(), true, "the host's network"),
             (r#"{"mode": "macvlan"}"#.to_owned(), true, "unknown variant"),
-            (r#"{"mode": "none", "mtu": 3}"#.to_owned(), true, "unknown field"),
-            (r#"{"mode": "none", "files": true}"#.to_owned(), true, "ports and files"),
-            (format!(r#"{{"mode": "none", "ports": [{port}]}}"#), true, "ports and files"),
-            (format!(r#"{{"mode": "bridge", "ports": [{port}]}}"#), true, "0.0.0.0:0/tcp"),
+            (
+                r#"{"mode": "none", "mtu": 3}"#.to_owned(),
+                true,
+                "unknown field",
+            ),
+            (
+                r#"{"mode": "none", "files": true}"#.to_owned(),
+                true,
+                "ports and files",
+            ),
+            (
+                format!(r#"{{"mode": "none", "ports": [{port}]}}"#),
+                true,
+                "ports and files",
+            ),
+            (
+                format!(r#"{{"mode": "bridge", "ports": [{port}]}}"#),
+                true,
+                "0.0.0.0:0/tcp",
+            ),
             ("bridge".to_owned(), true, "expected value"),
         ] {
             let error = Request::parse(&text, own).unwrap_err();

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::on_both_kernels;
 use crate::rig::{Outcome, Rig, Running};
 use lacking::Lacking;
-use world::{HOST, OTHER, World};
+use world::{HOST, OTHER, THIRD, World};
 
 on_both_kernels![
     published_ports_reach_the_container,
@@ -29,6 +29,7 @@ on_both_kernels![
     nothing_is_left_when_the_runtime_is_killed,
     the_next_one_clears_what_nobody_could,
     forwarding_that_was_on_stays_on,
+    neighbours_are_kept_out,
     dockers_door_gives_names,
     a_kernel_without_veth_is_named,
 ];
@@ -82,7 +83,11 @@ impl Container {
         // SAFETY: a child that has not been waited for.
         unsafe { libc::kill(self.running.child.id() as i32, libc::SIGTERM) };
         let outcome = self.running.finish();
-        assert_eq!(outcome.line.status, Status::Exited { code: 7 }, "{outcome:?}");
+        assert_eq!(
+            outcome.line.status,
+            Status::Exited { code: 7 },
+            "{outcome:?}"
+        );
         let network = outcome.line.network.as_ref().unwrap();
         assert_eq!(network.left_behind, None);
         outcome
@@ -106,7 +111,9 @@ fn answer(listener: &TcpListener) -> SocketAddr {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut question = String::new();
     stream.read_to_string(&mut question).unwrap();
-    stream.write_all(question.to_uppercase().as_bytes()).unwrap();
+    stream
+        .write_all(question.to_uppercase().as_bytes())
+        .unwrap();
     peer
 }
 
@@ -158,7 +165,11 @@ fn published_ports_reach_the_container(rig: &Rig) {
         let gateway = Ipv4Addr::new(10, 213, 0, 1);
         let own = Ipv4Addr::new(10, 213, 0, 2);
         // From where, to what, and whom the container sees.
-        let far = if nat == Nat::Forwarder { gateway } else { OTHER };
+        let far = if nat == Nat::Forwarder {
+            gateway
+        } else {
+            OTHER
+        };
         let near = if nat == Nat::Forwarder { gateway } else { HOST };
         type Place<'a> = &'a dyn Fn(&mut dyn FnMut());
         let outside: Place<'_> = &|work| world.other(work);
@@ -380,6 +391,43 @@ fn forwarding_that_was_on_stays_on(rig: &Rig) {
     container.terminate();
     assert!(!world.forwarding());
     world.assert_untouched();
+}
+
+/// A host that forwards is a way for whoever knows it.
+fn neighbours_are_kept_out(rig: &Rig) {
+    let Some(world) = World::new() else { return };
+    world.route_through_the_host();
+    let own = Ipv4Addr::new(10, 213, 0, 2);
+    let connect = |to: (Ipv4Addr, u16), patience| {
+        world.other(|| TcpStream::connect_timeout(&to.into(), patience))
+    };
+    let soon = Duration::from_millis(300);
+    let third = world.third(|| TcpListener::bind((ALL, 80)).unwrap());
+    for lacking in Lacking::ALL {
+        let Some(nat) = world.translator(lacking) else {
+            continue;
+        };
+        let ports = json!([port(ALL, 8080, 80, "tcp")]);
+        let container = Container::start(rig, lacking, &bridged(rig, &ports));
+        let listen = |port| TcpListener::bind((ALL, port)).unwrap();
+        let published = world.inside(container.pid, || listen(80));
+        let _unpublished = world.inside(container.pid, || listen(81));
+        for to in [(own, 81), (own, 80), (THIRD, 80)] {
+            assert!(connect(to, soon).is_err(), "{nat:?} {to:?}");
+        }
+        exchange(&published, (HOST, 8080), &|| {
+            world.other(|| ask((HOST, 8080), "question").unwrap())
+        });
+        container.terminate();
+        world.assert_untouched();
+    }
+    // A host that forwarded before goes on doing so.
+    world.set_forwarding(true);
+    let container = Container::start(rig, Lacking::Nothing, &bridged(rig, &json!([])));
+    connect((THIRD, 80), PATIENCE).unwrap();
+    container.terminate();
+    drop(third);
+    world.set_forwarding(false);
 }
 
 /// /etc of the image is not its own affair alone: a link in it stays inside.

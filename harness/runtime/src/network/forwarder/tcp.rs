@@ -77,7 +77,11 @@ impl Connections {
 
     /// Does what can be done without waiting.
     pub(super) fn serve(&mut self, ready: &mut impl Iterator<Item = PollFlags>) {
-        let asked = if self.has_room() { self.listeners.len() } else { 0 };
+        let asked = if self.has_room() {
+            self.listeners.len()
+        } else {
+            0
+        };
         let come: Vec<bool> = ready
             .by_ref()
             .take(asked)

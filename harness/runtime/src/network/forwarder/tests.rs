@@ -72,7 +72,9 @@ fn listener() -> (TcpListener, u16) {
 
 /// Bytes that say where they belong.
 fn pattern(length: usize, seed: usize) -> Vec<u8> {
-    (0..length).map(|place| ((place * 31 + seed) % 251) as u8).collect()
+    (0..length)
+        .map(|place| ((place * 31 + seed) % 251) as u8)
+        .collect()
 }
 
 #[test]
@@ -113,7 +115,9 @@ fn an_end_in_one_direction_leaves_the_other_open() {
         let (mut stream, _) = listener.accept().unwrap();
         let mut question = String::new();
         stream.read_to_string(&mut question).unwrap();
-        stream.write_all(question.to_uppercase().as_bytes()).unwrap();
+        stream
+            .write_all(question.to_uppercase().as_bytes())
+            .unwrap();
     });
     let mut client = rig.connect();
     client.write_all(b"question").unwrap();

@@ -21,6 +21,8 @@ const NOT_DESTINATION: u8 = 0x10;
 
 /// The target of what leaves a chain again: RETURN, as -NF_REPEAT - 1.
 const RETURN: i32 = -5;
+/// -NF_DROP - 1.
+const DROP: i32 = -1;
 
 /// Which packets an entry is about.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +39,8 @@ pub(super) struct Packets<'a> {
     pub(super) not_from: Option<&'a str>,
     /// The interface they do not leave by.
     pub(super) not_out_of: Option<&'a str>,
+    /// They neither answer anything nor have been translated.
+    pub(super) uninvited: bool,
     /// Their protocol and destination port.
     pub(super) port: Option<(&'a Protocol, u16)>,
 }
@@ -64,6 +68,11 @@ impl Entry {
     pub(super) fn masquerade() -> Self {
         let target = nat("MASQUERADE", 0, Ipv4Addr::UNSPECIFIED, 0);
         Self::new(&Packets::default(), &target)
+    }
+
+    /// Packets are no more.
+    pub(super) fn drop_them(packets: &Packets<'_>) -> Self {
+        Self::new(packets, &standard(DROP))
     }
 
     /// Packets go on in another chain.
@@ -95,6 +104,9 @@ impl Entry {
             let data = [[0; 2], LOCAL.to_ne_bytes(), [0; 2], [0; 2]].concat();
             entry.extend(extension("addrtype", 1, &data));
         }
+        if packets.uninvited {
+            entry.extend(extension("conntrack", 3, &not_expected()));
+        }
         if let Some((protocol, port)) = packets.port {
             // struct xt_tcp, struct xt_udp: both begin with a range of source
             // ports and one of destination ports, and what follows is zero for
@@ -120,13 +132,13 @@ impl Packets<'_> {
     fn address_part(&self) -> Vec<u8> {
         let destination = match self.destination {
             Some(address) => (address, Ipv4Addr::BROADCAST),
-            None if self.not_loopback => {
-                (Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::new(255, 0, 0, 0))
-            }
+            None if self.not_loopback => (Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::new(255, 0, 0, 0)),
             None => (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED),
         };
         let source = self.source.unwrap_or(Ipv4Addr::UNSPECIFIED);
-        let source_mask = self.source.map_or(Ipv4Addr::UNSPECIFIED, |_| Ipv4Addr::BROADCAST);
+        let source_mask = self
+            .source
+            .map_or(Ipv4Addr::UNSPECIFIED, |_| Ipv4Addr::BROADCAST);
         let mut bytes = Vec::with_capacity(HEADER);
         for address in [source, destination.0, source_mask, destination.1] {
             bytes.extend(address.octets());
@@ -149,13 +161,29 @@ impl Packets<'_> {
         for (flag, set) in [
             (NOT_IN, self.not_from.is_some()),
             (NOT_OUT, self.not_out_of.is_some()),
-            (NOT_DESTINATION, self.not_loopback && self.destination.is_none()),
+            (
+                NOT_DESTINATION,
+                self.not_loopback && self.destination.is_none(),
+            ),
         ] {
             inverted |= if set { flag } else { 0 };
         }
         bytes.extend([0, inverted]);
         bytes
     }
+}
+
+/// struct xt_conntrack_mtinfo3 for a connection that is in none of the states
+/// ESTABLISHED, RELATED and DNAT.
+fn not_expected() -> Vec<u8> {
+    const STATES: u16 = 2 | 4 | 0x80;
+    // What is compared (XT_CONNTRACK_STATE), what of it is inverted, the states.
+    let fields = [1, 1, STATES].map(u16::to_ne_bytes).concat();
+    // Eight addresses, two times, a protocol and four ports come before it,
+    // another set of states and four ports after.
+    let mut data = vec![0; 146];
+    data.extend(fields);
+    padded(&data, 164)
 }
 
 /// A match or a target, filled to a multiple of eight bytes.

@@ -3,6 +3,7 @@
 //! entries can come and go between them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
@@ -11,8 +12,6 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with};
 use super::entry::{EXTENSION, Entry, HEADER, NEXT_OFFSET, Packets, TARGET_OFFSET};
 use crate::descriptor::last_errno;
 
-/// The table that translates addresses.
-const NAME: &[u8] = b"nat";
 /// XT_TABLE_MAXNAMELEN.
 const NAME_ROOM: usize = 32;
 /// NF_INET_NUMHOOKS.
@@ -26,10 +25,42 @@ const IPT_SO_SET_ADD_COUNTERS: libc::c_int = 65;
 const IPT_SO_GET_INFO: libc::c_int = 64;
 const IPT_SO_GET_ENTRIES: libc::c_int = 65;
 
-/// A place where packets come by: NF_INET_*.
+/// Which table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// nat: translates addresses.
+    Nat,
+    /// filter: drops packets.
+    Filter,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Filter => "filter",
+        }
+    }
+
+    /// Its name in the room a structure has for it.
+    fn field(self) -> Vec<u8> {
+        let mut name = self.name().as_bytes().to_vec();
+        name.resize(NAME_ROOM, 0);
+        name
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A place where packets come by: NF_INET_*. Not every table has all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hook {
     Prerouting = 0,
+    Forward = 2,
     Output = 3,
     Postrouting = 4,
 }
@@ -46,9 +77,10 @@ struct Placed {
     leads_to: Option<Id>,
 }
 
-/// The table nat.
+/// A table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Table {
+    kind: Kind,
     hooks: u32,
     /// Each built-in chain's first entry, and its policy.
     first: [Id; HOOKS],
@@ -72,18 +104,18 @@ struct Info {
 
 impl Table {
     /// The table as it is now.
-    pub(super) fn read() -> Result<Self, Errno> {
+    pub(super) fn read(kind: Kind) -> Result<Self, Errno> {
         let socket = socket()?;
-        let mut info = name();
+        let mut info = kind.field();
         info.resize(84, 0);
         get(&socket, IPT_SO_GET_INFO, &mut info)?;
         let info = Info::parse(&info).ok_or(Errno::PROTO)?;
         // struct ipt_get_entries: the name, the size, four bytes of padding.
-        let mut entries = name();
+        let mut entries = kind.field();
         entries.extend(info.size.to_ne_bytes());
         entries.resize(40 + info.size as usize, 0);
         get(&socket, IPT_SO_GET_ENTRIES, &mut entries)?;
-        Self::parse(&info, &entries[40..]).ok_or(Errno::PROTO)
+        Self::parse(kind, &info, &entries[40..]).ok_or(Errno::PROTO)
     }
 
     /// Puts it in the place of the one that was read; EAGAIN when that has
@@ -91,7 +123,7 @@ impl Table {
     pub(super) fn replace(&self) -> Result<(), Errno> {
         let (info, entries) = self.laid_out();
         let mut counters = vec![0; self.read * COUNTERS];
-        let mut replace = name();
+        let mut replace = self.kind.field();
         replace.extend(info.hooks.to_ne_bytes());
         replace.extend(info.entries.to_ne_bytes());
         replace.extend(info.size.to_ne_bytes());
@@ -112,7 +144,7 @@ impl Table {
             let own = counters.get(place..place + COUNTERS);
             kept.extend(own.unwrap_or(&[0; COUNTERS]));
         }
-        add_counters(&socket, self.entries.len(), &kept)
+        add_counters(&socket, self.kind, self.entries.len(), &kept)
     }
 
     /// The names of the chains that are not built in.
@@ -190,7 +222,7 @@ impl Table {
         }
     }
 
-    fn parse(info: &Info, bytes: &[u8]) -> Option<Self> {
+    fn parse(kind: Kind, info: &Info, bytes: &[u8]) -> Option<Self> {
         let mut offsets = BTreeMap::new();
         let mut pieces = Vec::new();
         let mut offset = 0;
@@ -212,9 +244,7 @@ impl Table {
             .enumerate()
             .map(|(id, bytes)| {
                 let leads_to = match verdict(bytes)? {
-                    Some(target) if target >= 0 => {
-                        Some(*offsets.get(&target.cast_unsigned())?)
-                    }
+                    Some(target) if target >= 0 => Some(*offsets.get(&target.cast_unsigned())?),
                     _ => None,
                 };
                 Some(Placed {
@@ -225,6 +255,7 @@ impl Table {
             })
             .collect();
         let mut table = Self {
+            kind,
             hooks: info.hooks,
             first: [0; HOOKS],
             policy: [0; HOOKS],
@@ -252,7 +283,8 @@ impl Table {
         for entry in &self.entries {
             let begin = bytes.len();
             bytes.extend(&entry.bytes);
-            if let (Some(target), Some(place)) = (&entry.leads_to, short(&entry.bytes, TARGET_OFFSET))
+            if let (Some(target), Some(place)) =
+                (&entry.leads_to, short(&entry.bytes, TARGET_OFFSET))
             {
                 let place = begin + usize::from(place) + EXTENSION;
                 bytes[place..place + 4].copy_from_slice(&of(target).to_ne_bytes());
@@ -304,7 +336,9 @@ impl Info {
 }
 
 fn short(bytes: &[u8], place: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(place..place + 2)?.try_into().ok()?))
+    Some(u16::from_ne_bytes(
+        bytes.get(place..place + 2)?.try_into().ok()?,
+    ))
 }
 
 /// An entry's target: its name, its data.
@@ -339,21 +373,25 @@ fn head(entry: &[u8]) -> Option<String> {
     }
 }
 
-fn name() -> Vec<u8> {
-    let mut name = NAME.to_vec();
-    name.resize(NAME_ROOM, 0);
-    name
-}
-
 fn socket() -> Result<OwnedFd, Errno> {
     let kind = SocketType::RAW;
-    socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, Some(ipproto::RAW))
+    socket_with(
+        AddressFamily::INET,
+        kind,
+        SocketFlags::CLOEXEC,
+        Some(ipproto::RAW),
+    )
 }
 
 /// Adds to the counters of all entries; what is counted meanwhile is not lost.
-fn add_counters(socket: &OwnedFd, entries: usize, counters: &[u8]) -> Result<(), Errno> {
+fn add_counters(
+    socket: &OwnedFd,
+    kind: Kind,
+    entries: usize,
+    counters: &[u8],
+) -> Result<(), Errno> {
     // struct xt_counters_info: the name, how many, four bytes of padding.
-    let mut add = name();
+    let mut add = kind.field();
     add.extend((entries as u32).to_ne_bytes());
     add.resize(40, 0);
     add.extend(counters);
@@ -373,7 +411,11 @@ fn get(socket: &OwnedFd, option: libc::c_int, buffer: &mut [u8]) -> Result<(), E
             &raw mut length,
         )
     };
-    if answer == 0 { Ok(()) } else { Err(last_errno()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }
 
 /// Where `buffer` has a pointer, it must be to room enough for what the kernel
@@ -390,7 +432,11 @@ fn set(socket: &OwnedFd, option: libc::c_int, buffer: &[u8]) -> Result<(), Errno
             buffer.len() as libc::socklen_t,
         )
     };
-    if answer == 0 { Ok(()) } else { Err(last_errno()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }
 
 #[cfg(test)]

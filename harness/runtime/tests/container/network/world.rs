@@ -25,6 +25,9 @@ use netlink::{ACKNOWLEDGED, Attributes, Message, NEW, Socket};
 pub(super) const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The other end's.
 pub(super) const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+/// The same of a third network, which sends to others through the host.
+const THIRD_HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+pub(super) const THIRD: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
@@ -40,27 +43,20 @@ pub(super) struct World {
     home: OwnedFd,
     host: OwnedFd,
     other: OwnedFd,
+    third: OwnedFd,
 }
 
 impl World {
     /// `None`, and a message, where there can be no such thing.
     pub(super) fn new() -> Option<Self> {
-        let (home, other) = (own(), alone());
-        up("lo");
-        go(&home);
-        let host = alone();
-        up("lo");
-        let world = Self { home, host, other };
-        let made = link(
-            Message::new(RTM_NEWLINK, ACKNOWLEDGED | NEW, &[0; 16])
-                .with_name(IFLA_IFNAME, "outside0"),
-            "veth",
-            Some(
-                &Attributes::after(&[0; 16])
-                    .with_name(IFLA_IFNAME, "outside0")
-                    .with(IFLA_NET_NS_FD, &world.other.as_raw_fd().to_ne_bytes()),
-            ),
-        );
+        let (home, other, third, host) = (own(), alone(), alone(), alone());
+        let world = Self {
+            home,
+            host,
+            other,
+            third,
+        };
+        let made = pair("outside0", &world.other);
         let bridge = Message::new(RTM_NEWLINK, ACKNOWLEDGED | NEW, &[0; 16]);
         let bridge = link(bridge.with_name(IFLA_IFNAME, "trial0"), "bridge", None);
         for (what, made) in [("veth", made), ("bridge", bridge)] {
@@ -73,14 +69,30 @@ impl World {
             }
         }
         remove("trial0");
+        pair("third0", &world.third).unwrap();
         address("outside0", HOST);
+        address("third0", THIRD_HOST);
         world.other(|| address("outside0", OTHER));
+        world.third(|| {
+            address("third0", THIRD);
+            route(Ipv4Addr::UNSPECIFIED, 0, THIRD_HOST);
+        });
         Some(world)
     }
 
     /// Does something in the other network.
     pub(super) fn other<T>(&self, work: impl FnOnce() -> T) -> T {
         self.there(&self.other, work)
+    }
+
+    /// Does something in the third network.
+    pub(super) fn third<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.there(&self.third, work)
+    }
+
+    /// Has the other network send all that has no other way to the host.
+    pub(super) fn route_through_the_host(&self) {
+        self.other(|| route(Ipv4Addr::UNSPECIFIED, 0, HOST));
     }
 
     /// Does something in the network of the process `pid`.
@@ -148,8 +160,11 @@ impl World {
                     .map(|name| format!("table {}", netlink::name(name))),
             );
         }
-        if entries() > Some(UNCHANGED) {
-            left.push("entries in iptables' table nat".to_owned());
+        // The policies of their chains, and the end.
+        for (table, unchanged) in [("nat", 5), ("filter", 4)] {
+            if entries(table) > Some(unchanged) {
+                left.push(format!("entries in iptables' table {table}"));
+            }
         }
         if self.forwarding() {
             left.push("forwarding".to_owned());
@@ -199,11 +214,12 @@ pub(super) fn children(parent: u32) -> Vec<(u32, String)> {
     children
 }
 
-/// Waits for a process to be gone, whose namespaces then are, too, sooner or
-/// later.
+/// Waits for a process to have ended; its namespaces go then, sooner or later.
 pub(super) fn wait_gone(pid: u32) {
     for _ in 0..400 {
-        if !fs::exists(format!("/proc/{pid}")).unwrap() {
+        // Whoever has it for a child now may take its time to wait for it.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if stat.is_empty() || stat.contains(") Z ") {
             return;
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -215,11 +231,31 @@ fn own() -> OwnedFd {
     File::open("/proc/thread-self/ns/net").unwrap().into()
 }
 
-/// A network namespace of this thread's own.
+/// A network namespace of this thread's own, whose loopback is up.
 fn alone() -> OwnedFd {
     // SAFETY: this thread alone, and no table of descriptors.
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.unwrap();
+    up("lo");
     own()
+}
+
+/// A veth pair, one end here and one in `there`, with the same name.
+fn pair(name: &str, there: &OwnedFd) -> Result<(), Errno> {
+    let message = Message::new(RTM_NEWLINK, ACKNOWLEDGED | NEW, &[0; 16]);
+    let peer = Attributes::after(&[0; 16])
+        .with_name(IFLA_IFNAME, name)
+        .with(IFLA_NET_NS_FD, &there.as_raw_fd().to_ne_bytes());
+    link(message.with_name(IFLA_IFNAME, name), "veth", Some(&peer))
+}
+
+fn route(to: Ipv4Addr, length: u8, gateway: Ipv4Addr) {
+    /// RTM_NEWROUTE; RTA_DST and RTA_GATEWAY.
+    const NEWROUTE: u16 = 24;
+    let body = [2, length, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    let message = Message::new(NEWROUTE, ACKNOWLEDGED | NEW, &body)
+        .with(1, &to.octets())
+        .with(5, &gateway.octets());
+    ask(message).unwrap();
 }
 
 fn go(to: &OwnedFd) {
@@ -240,7 +276,10 @@ fn link(message: Message, kind: &str, peer: Option<&Attributes>) -> Result<(), E
 }
 
 fn index(name: &str) -> u32 {
-    let links = Socket::route().unwrap().dump(RTM_GETLINK, &[0; 16]).unwrap();
+    let links = Socket::route()
+        .unwrap()
+        .dump(RTM_GETLINK, &[0; 16])
+        .unwrap();
     let found = links
         .iter()
         .find(|link| {
@@ -253,7 +292,9 @@ fn index(name: &str) -> u32 {
 
 /// A struct ifinfomsg that sets `flags`.
 fn body(name: &str, flags: u32) -> Vec<u8> {
-    [0, index(name), flags, flags].map(u32::to_ne_bytes).concat()
+    [0, index(name), flags, flags]
+        .map(u32::to_ne_bytes)
+        .concat()
 }
 
 fn up(name: &str) {
@@ -279,19 +320,16 @@ fn has_nftables() -> bool {
     socket.is_ok_and(|socket| socket.dump(10 << 8 | 1, &[2, 0, 0, 0]).is_ok())
 }
 
-/// The policies of four chains, and the end.
-const UNCHANGED: u32 = 5;
-
 fn has_iptables() -> bool {
-    entries().is_some()
+    entries("nat").is_some()
 }
 
-/// How many entries iptables' table nat has, if there is one.
-fn entries() -> Option<u32> {
+/// How many entries a table of iptables' has, if there is one.
+fn entries(table: &str) -> Option<u32> {
     use rustix::net::{AddressFamily, SocketType, ipproto, socket};
     let socket = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::RAW)).ok()?;
     let mut info = [0_u8; 84];
-    info[..3].copy_from_slice(b"nat");
+    info[..table.len()].copy_from_slice(table.as_bytes());
     let mut length = 84;
     // SAFETY: the kernel writes at most 84 bytes to the buffer.
     let answer = unsafe {

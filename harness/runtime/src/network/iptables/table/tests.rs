@@ -12,10 +12,17 @@ use super::*;
 /// entries.
 const REAL: &[u8] = include_bytes!("../nat-table.bin");
 
+/// The table filter, likewise.
+const REAL_FILTER: &[u8] = include_bytes!("../filter-table.bin");
+
 const CONTAINER: Ipv4Addr = Ipv4Addr::new(10, 213, 0, 2);
 
-fn real() -> (Info, &'static [u8]) {
-    (Info::parse(&REAL[..84]).unwrap(), &REAL[84..])
+fn taken_apart(kind: Kind) -> (Info, &'static [u8]) {
+    let bytes = match kind {
+        Kind::Nat => REAL,
+        Kind::Filter => REAL_FILTER,
+    };
+    (Info::parse(&bytes[..84]).unwrap(), &bytes[84..])
 }
 
 fn ports() -> Vec<PortMapping> {
@@ -37,25 +44,31 @@ fn rules(ports: &[PortMapping]) -> Rules<'_> {
         bridge: "matrix0",
         address: CONTAINER,
         ports,
+        closed: true,
     }
 }
 
 #[test]
 fn a_real_table_is_laid_out_as_it_was() {
-    let (info, entries) = real();
-    let table = Table::parse(&info, entries).unwrap();
-    assert!(table.laid_out() == (info, entries.to_vec()));
-    assert_eq!(table.chains().collect::<Vec<_>>(), ["OTHER", "OTHER-out"]);
-    for length in 0..entries.len() {
-        assert_eq!(Table::parse(&info, &entries[..length]), None);
+    for (kind, chains) in [
+        (Kind::Nat, &["OTHER", "OTHER-out"][..]),
+        (Kind::Filter, &["OTHER"]),
+    ] {
+        let (info, entries) = taken_apart(kind);
+        let table = Table::parse(kind, &info, entries).unwrap();
+        assert!(table.laid_out() == (info, entries.to_vec()));
+        assert_eq!(table.chains().collect::<Vec<_>>(), chains);
+        for length in 0..entries.len() {
+            assert_eq!(Table::parse(kind, &info, &entries[..length]), None);
+        }
     }
 }
 
 /// All but the target, which iptables makes a newer revision of.
 #[test]
 fn entries_are_those_the_program_makes() {
-    let (info, entries) = real();
-    let table = Table::parse(&info, entries).unwrap();
+    let (info, entries) = taken_apart(Kind::Nat);
+    let table = Table::parse(Kind::Nat, &info, entries).unwrap();
     let packets = |bytes: &[u8]| {
         let mut packets = bytes[..usize::from(short(bytes, TARGET_OFFSET).unwrap())].to_vec();
         // The next entry's place, comefrom, the counters.
@@ -81,26 +94,54 @@ fn entries_are_those_the_program_makes() {
         not_out_of: Some("matrix0"),
         ..Packets::default()
     };
-    for (jump, index) in [(to_the_machine, 0), (not_loopback, 3), (from_the_container, 5)] {
+    for (jump, index) in [
+        (to_the_machine, 0),
+        (not_loopback, 3),
+        (from_the_container, 5),
+    ] {
         assert_eq!(packets(&Entry::jump(&jump).0), others(index), "{jump:?}");
     }
     let masquerade = &table.entries[14].bytes;
     let whole = |bytes: &[u8]| [&packets(bytes)[..], &bytes[HEADER..]].concat();
     assert_eq!(whole(&Entry::masquerade().0), whole(masquerade));
-    assert_eq!(whole(&Entry::head("OTHER").0), whole(&table.entries[7].bytes));
+    assert_eq!(
+        whole(&Entry::head("OTHER").0),
+        whole(&table.entries[7].bytes)
+    );
     assert_eq!(whole(&Entry::tail().0), whole(&table.entries[12].bytes));
+    let (info, entries) = taken_apart(Kind::Filter);
+    let table = Table::parse(Kind::Filter, &info, entries).unwrap();
+    let uninvited = Packets {
+        uninvited: true,
+        destination: Some(CONTAINER),
+        not_from: Some("matrix0"),
+        ..Packets::default()
+    };
+    let strangers = Packets {
+        not_from: Some("matrix0"),
+        not_out_of: Some("matrix0"),
+        ..Packets::default()
+    };
+    for (dropped, index) in [(uninvited, 5), (strangers, 6)] {
+        let own = Entry::drop_them(&dropped).0;
+        assert_eq!(
+            whole(&own),
+            whole(&table.entries[index].bytes),
+            "{dropped:?}"
+        );
+    }
 }
 
 #[test]
 fn chains_come_and_go_between_the_others() {
-    let (info, entries) = real();
-    let mut table = Table::parse(&info, entries).unwrap();
+    let (info, entries) = taken_apart(Kind::Nat);
+    let mut table = Table::parse(Kind::Nat, &info, entries).unwrap();
     let packets = Packets::default();
     let chain = table.add_chain("mine", vec![Entry::masquerade()]);
     table.insert_jump(Hook::Postrouting, &packets, chain);
     table.insert_jump(Hook::Prerouting, &packets, chain);
     let (made, bytes) = table.laid_out();
-    let again = Table::parse(&made, &bytes).unwrap();
+    let again = Table::parse(Kind::Nat, &made, &bytes).unwrap();
     assert!(again.laid_out() == (made, bytes));
     assert_eq!(
         again.chains().collect::<Vec<_>>(),
@@ -109,7 +150,10 @@ fn chains_come_and_go_between_the_others() {
     // The first of each chain, and it leads behind the chain's name.
     let first = again.entries.iter().find(|one| one.id == again.first[0]);
     let target = first.unwrap().leads_to.unwrap();
-    assert_eq!(head(&again.entries[target - 1].bytes).as_deref(), Some("mine"));
+    assert_eq!(
+        head(&again.entries[target - 1].bytes).as_deref(),
+        Some("mine")
+    );
     table.remove_chain("another");
     table.remove_chain("mine");
     assert!(table.laid_out() == (info, entries.to_vec()));
@@ -120,7 +164,7 @@ fn chains_come_and_go_between_the_others() {
 fn alone() -> bool {
     // SAFETY: this thread alone, and no table of descriptors.
     let made = unsafe { unshare_unsafe(UnshareFlags::NEWNET) };
-    let obstacle = match made.and_then(|()| Table::read().map(drop)) {
+    let obstacle = match made.and_then(|()| Table::read(Kind::Nat).map(drop)) {
         Ok(()) => return true,
         Err(errno) => errno,
     };
@@ -138,13 +182,15 @@ fn a_real_kernel_takes_it_and_what_others_have_stays() {
         if !alone() {
             return;
         }
-        let mut table = Table::read().unwrap();
+        let mut table = Table::read(Kind::Nat).unwrap();
         let others = table.add_chain("OTHER", vec![Entry::masquerade()]);
         table.insert_jump(Hook::Postrouting, &Packets::default(), others);
         table.replace().unwrap();
-        let counted: Vec<u8> = (0..table.entries.len() * COUNTERS).map(|n| n as u8).collect();
-        add_counters(&socket().unwrap(), table.entries.len(), &counted).unwrap();
-        let before = Table::read().unwrap();
+        let counted: Vec<u8> = (0..table.entries.len() * COUNTERS)
+            .map(|n| n as u8)
+            .collect();
+        add_counters(&socket().unwrap(), Kind::Nat, table.entries.len(), &counted).unwrap();
+        let before = [Kind::Nat, Kind::Filter].map(|kind| Table::read(kind).unwrap());
         let ports = ports();
         // Twice: what a runtime that was killed has left is no obstacle.
         for _ in 0..2 {
@@ -162,10 +208,10 @@ fn a_real_kernel_takes_it_and_what_others_have_stays() {
         assert_eq!(installed().unwrap(), [second]);
         remove(second).unwrap();
         remove(second).unwrap();
-        assert!(Table::read().unwrap() == before);
+        assert!([Kind::Nat, Kind::Filter].map(|kind| Table::read(kind).unwrap()) == before);
         // What was read before somebody else changed it is not put in place.
         install(&other).unwrap();
-        assert_eq!(before.replace(), Err(Errno::AGAIN));
+        assert_eq!(before[0].replace(), Err(Errno::AGAIN));
     })
     .join()
     .unwrap();
@@ -180,17 +226,14 @@ fn a_kernel_without_is_told_from_one_that_refuses() {
         let mut ports = ports();
         ports.truncate(1);
         install(&rules(&ports)).unwrap();
-        let mut table = Table::read().unwrap();
+        let mut table = Table::read(Kind::Nat).unwrap();
         // An extension no kernel has.
         let mut odd = Entry::masquerade();
         odd.0[HEADER + 2..HEADER + 6].copy_from_slice(b"ODDE");
         table.add_chain("odd", vec![odd]);
         assert_eq!(table.replace(), Err(Errno::NOENT));
         assert_eq!(installed().unwrap(), [CONTAINER]);
-        assert!(!matches!(
-            install(&rules(&ports)),
-            Err(Unavailable::Absent)
-        ));
+        assert!(!matches!(install(&rules(&ports)), Err(Unavailable::Absent)));
     })
     .join()
     .unwrap();
