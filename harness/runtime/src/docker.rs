@@ -24,5 +24,5 @@ use crate::status::Line;
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
     let options = options::parse(arguments)?;
     let made: Result<_, Failure> = translate::bundle(&options);
-    Ok(line(made.and_then(|bundle| run_bundle(bundle))))
+    Ok(line(made.and_then(run_bundle)))
 }

@@ -35,6 +35,7 @@
 //! IPv4 only.
 
 mod bridge;
+mod conntrack;
 mod endpoint;
 mod files;
 mod forwarder;
@@ -221,7 +222,7 @@ impl Place {
         if !endpoint::release(&interfaces, self.address, &self.owner)? {
             return Ok(());
         }
-        let translated = self.nat.map_or(Ok(()), |nat| nat.remove(self.address));
+        let translated = self.nat.map_or(Ok(()), |nat| forget(nat, self.address));
         // Whatever became of that: a bridge that nobody needs is in the way.
         let bridge = bridge::remove_unused(&interfaces);
         translated.and(bridge)
@@ -238,7 +239,17 @@ fn remove_strays(nat: Nat, interfaces: &Interfaces) -> Result<(), Failure> {
     nat.installed()?
         .into_iter()
         .filter(|address| !leased.contains(address))
-        .try_for_each(|address| nat.remove(address))
+        .try_for_each(|address| forget(nat, address))
+}
+
+/// Removes the translations for an address, and what the kernel remembers of
+/// them.
+fn forget(nat: Nat, address: Ipv4Addr) -> Result<(), Failure> {
+    nat.remove(address)?;
+    match nat {
+        Nat::Forwarder => Ok(()),
+        Nat::Nftables | Nat::Iptables => conntrack::forget(address),
+    }
 }
 
 fn namespace(path: &str) -> Result<OwnedFd, Failure> {

@@ -157,16 +157,15 @@ impl Table {
     /// Adds a chain and gives the entry to jump to.
     pub(super) fn add_chain(&mut self, name: &str, entries: Vec<Entry>) -> Id {
         // The last entry of a table marks its end.
-        let mut place = self.entries.len() - 1;
+        let end = self.entries.len() - 1;
         let begin = self.next + 1;
         let all = [Entry::head(name)]
             .into_iter()
             .chain(entries)
             .chain([Entry::tail()]);
-        for entry in all {
+        for (place, entry) in (end..).zip(all) {
             let new = self.new_entry(entry, None);
             self.entries.insert(place, new);
-            place += 1;
         }
         begin
     }

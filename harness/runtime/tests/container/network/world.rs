@@ -33,6 +33,7 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_NET_NS_FD: u16 = 28;
 const FORWARDING: &str = "/proc/sys/net/ipv4/ip_forward";
@@ -131,6 +132,17 @@ impl World {
 
     pub(super) fn set_forwarding(&self, on: bool) {
         fs::write(FORWARDING, if on { "1" } else { "0" }).unwrap();
+    }
+
+    /// Has the host send all that has no other way to the other network.
+    pub(super) fn default_route(&self) {
+        route(Ipv4Addr::UNSPECIFIED, 0, OTHER);
+    }
+
+    /// Limits what the host sends to the other network at once, in bytes.
+    pub(super) fn set_mtu(&self, mtu: u32) {
+        let message = Message::new(RTM_NEWLINK, ACKNOWLEDGED, &body("outside0", 0));
+        ask(message.with(IFLA_MTU, &mtu.to_ne_bytes())).unwrap();
     }
 
     pub(super) fn make_dummy(&self, name: &str) {
@@ -275,19 +287,26 @@ fn link(message: Message, kind: &str, peer: Option<&Attributes>) -> Result<(), E
     ask(message.with_nested(IFLA_LINKINFO, &info))
 }
 
+/// An interface of this thread's network, as a dump shows it.
+fn interface(name: &str) -> Vec<u8> {
+    let socket = Socket::route().unwrap();
+    let links = socket.dump(RTM_GETLINK, &[0; 16]).unwrap();
+    let is_it = |link: &Vec<u8>| {
+        let its = netlink::find(&link[16..], IFLA_IFNAME).unwrap();
+        netlink::name(its) == name
+    };
+    links.into_iter().find(is_it).unwrap()
+}
+
 fn index(name: &str) -> u32 {
-    let links = Socket::route()
-        .unwrap()
-        .dump(RTM_GETLINK, &[0; 16])
-        .unwrap();
-    let found = links
-        .iter()
-        .find(|link| {
-            let its = netlink::find(&link[16..], IFLA_IFNAME).unwrap();
-            netlink::name(its) == name
-        })
-        .unwrap();
-    netlink::number(&found[4..]).unwrap()
+    netlink::number(&interface(name)[4..]).unwrap()
+}
+
+/// Bytes.
+pub(super) fn mtu(name: &str) -> u32 {
+    let interface = interface(name);
+    let value = netlink::find(&interface[16..], IFLA_MTU).unwrap();
+    netlink::number(value).unwrap()
 }
 
 /// A struct ifinfomsg that sets `flags`.
@@ -318,6 +337,14 @@ fn address(name: &str, address: Ipv4Addr) {
 fn has_nftables() -> bool {
     let socket = Socket::netfilter();
     socket.is_ok_and(|socket| socket.dump(10 << 8 | 1, &[2, 0, 0, 0]).is_ok())
+}
+
+/// Whether the kernel shows the connections it remembers.
+pub(super) fn has_conntrack() -> bool {
+    /// IPCTNL_MSG_CT_GET of NFNL_SUBSYS_CTNETLINK.
+    const GET: u16 = 1 << 8 | 1;
+    let socket = Socket::netfilter();
+    socket.is_ok_and(|socket| socket.dump(GET, &[2, 0, 0, 0]).is_ok())
 }
 
 fn has_iptables() -> bool {
