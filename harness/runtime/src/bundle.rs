@@ -21,6 +21,7 @@ use crate::credentials::Credentials;
 use crate::descriptor::errno_of;
 use crate::device::Device;
 use crate::failure::{Failure, Step};
+use crate::handshake::Stage;
 use crate::mount::MountPoint;
 use crate::mount::options::{Propagation, propagation};
 use crate::program::Program;
@@ -146,6 +147,16 @@ impl Bundle {
             oom_score: oom_score(&config)?,
             init: false,
         })
+    }
+}
+
+impl Bundle {
+    /// Whether the runtime has something to do outside of the container while
+    /// its first process stands at `stage`; it stops only where it must.
+    pub(crate) fn has_part_outside(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Born | Stage::Namespaces => false,
+        }
     }
 }
 

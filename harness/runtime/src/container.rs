@@ -1,47 +1,24 @@
 //! The container's first process, from fork to execve. It is PID 1 of its
 //! namespace from its first instruction on.
 
-use std::io::{PipeWriter, Write};
-use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, set_parent_process_death_signal, setsid, umask};
+use rustix::process::{setsid, umask};
 use rustix::system::{setdomainname, sethostname};
-use serde::{Deserialize, Serialize};
 
 use crate::bundle::{Bundle, Namespace};
 use crate::failure::{Failure, Step};
-use crate::fallback::{Fallback, Fallbacks};
+use crate::fallback::Fallbacks;
+use crate::handshake::{Inside, Message, Stage};
 use crate::mount::cgroup::Cgroups;
-use crate::status::Status;
 use crate::{descriptor, device, init, namespace, root, signal};
-
-/// What the first process tells the runtime, a line of JSON each, over a pipe
-/// that execve closes.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum Message {
-    /// execve comes next. Nothing after it means that the program runs.
-    Ready {
-        /// What was taken on the way.
-        fallbacks: Vec<Fallback>,
-    },
-    /// There is no container, or no program for it.
-    Failed {
-        /// Why.
-        status: Status,
-        /// What was taken on the way.
-        fallbacks: Vec<Fallback>,
-    },
-}
 
 /// Makes the container around this process and becomes its program. Returns
 /// only when that failed and the runtime has been told; false if not even that
 /// could be done.
-pub(crate) fn start(bundle: &Bundle, mut runtime: PipeWriter) -> bool {
+pub(crate) fn start(bundle: &Bundle, mut runtime: Inside) -> bool {
     let fallbacks = Fallbacks::default();
-    let failure = match set_up(bundle, &runtime, &fallbacks) {
+    let failure = match set_up(bundle, &mut runtime, &fallbacks) {
         Err(failure) => failure,
         Ok(()) => {
             let ready = Message::Ready {
@@ -59,7 +36,7 @@ pub(crate) fn start(bundle: &Bundle, mut runtime: PipeWriter) -> bool {
                     Err(failure) => return failed(&mut runtime, failure, &fallbacks),
                 }
             }
-            if !tell(&mut runtime, &ready) {
+            if !runtime.tell(&ready) {
                 return false;
             }
             bundle.program.start()
@@ -68,28 +45,23 @@ pub(crate) fn start(bundle: &Bundle, mut runtime: PipeWriter) -> bool {
     failed(&mut runtime, failure, &fallbacks)
 }
 
-fn failed(runtime: &mut PipeWriter, failure: Failure, fallbacks: &Fallbacks) -> bool {
+fn failed(runtime: &mut Inside, failure: Failure, fallbacks: &Fallbacks) -> bool {
     let failed = Message::Failed {
         status: failure.into(),
         fallbacks: fallbacks.list(),
     };
-    tell(runtime, &failed)
+    runtime.tell(&failed)
 }
 
-fn tell(runtime: &mut PipeWriter, message: &Message) -> bool {
-    let Ok(mut line) = serde_json::to_vec(message) else {
-        return false;
-    };
-    line.push(b'\n');
-    runtime.write_all(&line).is_ok()
-}
-
-fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Result<(), Failure> {
-    die_with(runtime)?;
+fn set_up(bundle: &Bundle, runtime: &mut Inside, fallbacks: &Fallbacks) -> Result<(), Failure> {
+    runtime.die_with_runtime()?;
     // Before the root is changed: it may need the machine's /proc. What is
     // opened from here on is opened with O_CLOEXEC, and closed by the time the
     // container's own paths are followed.
-    descriptor::close_others(runtime.as_raw_fd(), fallbacks)?;
+    descriptor::close_others(runtime.descriptors(), fallbacks)?;
+    if bundle.has_part_outside(Stage::Born) {
+        runtime.wait_at(Stage::Born)?;
+    }
     if let Some(score) = bundle.oom_score {
         let path = Path::new("/proc/self/oom_score_adj");
         std::fs::write(path, score.to_string())
@@ -98,8 +70,11 @@ fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Resul
     }
     setsid().step(|| "setsid".to_owned())?;
     umask(rustix::fs::Mode::empty());
-    enter_namespaces(bundle, fallbacks)
-        .and_then(|cgroups| make_root(bundle, &cgroups, fallbacks))?;
+    let cgroups = enter_namespaces(bundle, fallbacks)?;
+    if bundle.has_part_outside(Stage::Namespaces) {
+        runtime.wait_at(Stage::Namespaces)?;
+    }
+    make_root(bundle, &cgroups, fallbacks)?;
     if let Some(name) = &bundle.hostname {
         sethostname(name.as_bytes()).step(|| format!("set the host name {name}"))?;
     }
@@ -109,7 +84,7 @@ fn set_up(bundle: &Bundle, runtime: &PipeWriter, fallbacks: &Fallbacks) -> Resul
     umask(bundle.umask);
     bundle.credentials.assume(fallbacks, || {
         // A change of ids has taken it away.
-        die_with(runtime)?;
+        runtime.die_with_runtime()?;
         signal::reset()?;
         match &bundle.seccomp {
             Some(filter) => filter.install(fallbacks),
@@ -162,18 +137,4 @@ fn make_root(bundle: &Bundle, cgroups: &Cgroups, fallbacks: &Fallbacks) -> Resul
     )?;
     // Again, now that everything that may lie on the way is mounted.
     root::enter_directory(&bundle.directory)
-}
-
-/// The container ends when the runtime is killed. The signal is sent when the
-/// runtime ends after this call; whether it has ended before, the pipe tells:
-/// its reader is gone then.
-fn die_with(runtime: &PipeWriter) -> Result<(), Failure> {
-    set_parent_process_death_signal(Some(Signal::KILL))
-        .step(|| "prctl PR_SET_PDEATHSIG".to_owned())?;
-    let mut reader = [PollFd::new(runtime, PollFlags::empty())];
-    poll(&mut reader, Some(&Timespec::default())).step(|| "poll the runtime".to_owned())?;
-    if reader[0].revents().contains(PollFlags::ERR) {
-        return Err(rustix::io::Errno::PIPE).step(|| "look for the runtime".to_owned());
-    }
-    Ok(())
 }

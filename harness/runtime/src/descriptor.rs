@@ -9,25 +9,34 @@ use rustix::io::Errno;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 
-/// Closes every descriptor above 2 but `keep`, which must be the only one this
-/// process owns, and which execve closes.
-pub(crate) fn close_others(keep: RawFd, fallbacks: &Fallbacks) -> Result<(), Failure> {
-    match close_around(keep) {
+/// Closes every descriptor above 2 but those in `keep`, which must be the only
+/// ones this process owns, and which execve closes.
+pub(crate) fn close_others<const COUNT: usize>(
+    mut keep: [RawFd; COUNT],
+    fallbacks: &Fallbacks,
+) -> Result<(), Failure> {
+    keep.sort_unstable();
+    match close_around(&keep) {
         // Before Linux 5.9.
         Err(Errno::NOSYS) => {
             fallbacks.record(Fallback::CloseRange);
-            one_by_one(keep)
+            one_by_one(&keep)
         }
         answer => answer.step(|| "close_range".to_owned()),
     }
 }
 
-fn close_around(keep: RawFd) -> Result<(), Errno> {
-    let keep = keep.cast_unsigned();
-    if keep > 3 {
-        close_range(3, keep - 1)?;
+/// `keep` in ascending order.
+fn close_around(keep: &[RawFd]) -> Result<(), Errno> {
+    let mut first = 3;
+    for kept in keep {
+        let kept = kept.cast_unsigned();
+        if kept > first {
+            close_range(first, kept - 1)?;
+        }
+        first = first.max(kept + 1);
     }
-    close_range(keep + 1, u32::MAX)
+    close_range(first, u32::MAX)
 }
 
 /// close_range(2), Linux 5.9. glibc's wrapper is younger than the glibc this
@@ -42,7 +51,7 @@ fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     }
 }
 
-fn one_by_one(keep: RawFd) -> Result<(), Failure> {
+fn one_by_one(keep: &[RawFd]) -> Result<(), Failure> {
     let step = || "read /proc/self/fd".to_owned();
     let entries = std::fs::read_dir("/proc/self/fd")
         .map_err(errno_of)
@@ -57,7 +66,7 @@ fn one_by_one(keep: RawFd) -> Result<(), Failure> {
         }
     }
     for number in numbers {
-        if number > 2 && number != keep {
+        if number > 2 && !keep.contains(&number) {
             // SAFETY: nobody in this process owns it; the listing's own is
             // closed by now, and EBADF is its answer.
             unsafe { libc::close(number) };

@@ -27,6 +27,7 @@ mod device;
 mod docker;
 mod failure;
 pub mod fallback;
+mod handshake;
 mod init;
 pub mod layer;
 mod mount;

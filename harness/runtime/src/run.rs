@@ -14,7 +14,6 @@
 //!   when they are gone. Orphans are PID 1's children; whether it waits for
 //!   them is its own affair.
 
-use std::io::{BufRead, BufReader, PipeReader, pipe};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -23,10 +22,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::bundle::{Bundle, Namespace};
-use crate::container::{self, Message};
-use crate::descriptor::{errno_of, last_errno};
+use crate::container;
+use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
+use crate::handshake::{self, Message, Outside, Stage};
 use crate::status::{Line, Status};
 use crate::{namespace, self_copy, signal};
 
@@ -48,32 +48,44 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
 pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
     let copied = Fallbacks::default();
     self_copy::note(&copied);
-    let (from_container, to_runtime) = pipe().map_err(errno_of).step(|| "pipe".to_owned())?;
+    let (inside, outside) = handshake::pipes()?;
     namespace::enter(Namespace::Pid, &Fallbacks::default())?;
     // SAFETY: the process has one thread, so the child may do all it likes.
     let child = match unsafe { libc::fork() } {
         -1 => return Err(last_errno()).step(|| "fork".to_owned()),
         0 => {
-            drop(from_container);
-            let told = container::start(bundle, to_runtime);
+            drop(outside);
+            let told = container::start(bundle, inside);
             // SAFETY: _exit ends the process without running what the
             // runtime's copy will run.
             unsafe { libc::_exit(if told { 1 } else { 2 }) }
         }
         child => child,
     };
-    drop(to_runtime);
+    drop(inside);
     let Some(child) = Pid::from_raw(child) else {
         return Err(Errno::SRCH).step(|| "fork".to_owned());
     };
     signal::forward_to(child)?;
-    let story = listen(from_container);
+    let story = listen(outside, |stage| prepare(bundle, stage, child, &copied));
     let end = wait(child)?;
     signal::forward_to_nobody();
     let mut line = conclude(story?, end);
     line.fallbacks.extend(copied.list());
     line.fallbacks.sort_unstable();
     Ok(line)
+}
+
+/// The runtime's part, outside of the container, while `_child` stands at `stage`.
+fn prepare(
+    _bundle: &Bundle,
+    stage: Stage,
+    _child: Pid,
+    _fallbacks: &Fallbacks,
+) -> Result<(), Failure> {
+    match stage {
+        Stage::Born | Stage::Namespaces => Ok(()),
+    }
 }
 
 /// What the first process told until execve or its end.
@@ -84,17 +96,19 @@ struct Story {
     fallbacks: Vec<Fallback>,
 }
 
-fn listen(pipe: PipeReader) -> Result<Story, Failure> {
+/// Hears the first process out, and does with `prepare` what it stops for. Where
+/// that fails it never goes on, and the failure is what is told.
+fn listen(
+    mut outside: Outside,
+    mut prepare: impl FnMut(Stage) -> Result<(), Failure>,
+) -> Result<Story, Failure> {
     let mut story = Story::default();
-    for line in BufReader::new(pipe).lines() {
-        let line = line
-            .map_err(errno_of)
-            .step(|| "read from the container's first process".to_owned())?;
-        let message = serde_json::from_str(&line).map_err(|source| Failure::Json {
-            path: "what the container's first process says".into(),
-            source,
-        })?;
+    while let Some(message) = outside.hear()? {
         match message {
+            Message::Waiting { at } => {
+                prepare(at)?;
+                outside.go_on();
+            }
             Message::Ready { fallbacks } => {
                 story.ready = true;
                 story.fallbacks = fallbacks;
