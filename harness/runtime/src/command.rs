@@ -1,5 +1,5 @@
-//! The command line: `runtime run --bundle DIR [--status-fd N] ID`, and docker's
-//! dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`.
+//! The command line: `runtime run --bundle DIR [--status-fd N] [--console-socket
+//! PATH] ID`, and docker's dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,7 +15,7 @@ use crate::status::{Line, Status};
 use crate::{docker, self_copy};
 
 /// What the command line is for people.
-const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] ID, or runtime run --rootfs DIR [OPTIONS] -- COMMAND";
+const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] [--console-socket PATH] ID, or runtime run --rootfs DIR [OPTIONS] -- COMMAND";
 
 /// Why nothing was run.
 #[derive(Debug, Error)]
@@ -80,6 +80,7 @@ fn told(status: &Status) -> String {
 struct Arguments {
     bundle: PathBuf,
     status_fd: Option<RawFd>,
+    console_socket: Option<PathBuf>,
     id: String,
 }
 
@@ -100,7 +101,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
         status: failure.into(),
     })?;
     let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
-    let line = run(&arguments.bundle);
+    let line = run(&arguments.bundle, arguments.console_socket.as_deref());
     let code = line.status.exit_code();
     match &mut status_fd {
         Some(file) => write_line(file, &line).map(|()| code),
@@ -172,6 +173,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         None => return Err(usage("no command".to_owned())),
     }
     let (mut bundle, mut status_fd, mut id) = (None, None, None);
+    let mut console_socket = None;
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
         let mut value = || {
@@ -181,6 +183,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         };
         match text.as_str() {
             "--bundle" | "-b" => bundle = Some(PathBuf::from(value()?)),
+            "--console-socket" => console_socket = Some(PathBuf::from(value()?)),
             "--status-fd" => {
                 let word = value()?.to_string_lossy().into_owned();
                 let number = word
@@ -203,6 +206,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
     Ok(Arguments {
         bundle: bundle.unwrap_or_else(|| PathBuf::from(".")),
         status_fd,
+        console_socket,
         id,
     })
 }
@@ -218,10 +222,11 @@ mod tests {
     #[test]
     fn the_command_line_is_read() {
         assert_eq!(
-            parsed("run --bundle /b --status-fd 5 c1").unwrap(),
+            parsed("run --bundle /b --status-fd 5 --console-socket /s c1").unwrap(),
             Arguments {
                 bundle: PathBuf::from("/b"),
                 status_fd: Some(5),
+                console_socket: Some(PathBuf::from("/s")),
                 id: "c1".to_owned(),
             }
         );

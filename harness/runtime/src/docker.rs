@@ -6,7 +6,13 @@
 //! Where it differs from docker: the container writes to DIR itself; without
 //! `--network` it has none; names of users are not looked up; the folder a
 //! volume comes from must be there. Its system calls go through the project's
-//! own profile unless `--security-opt seccomp=` says otherwise.
+//! own profile unless `--security-opt seccomp=` says otherwise. Standard input is
+//! always its own, `--interactive` or not; with `--tty` it is typed.
+//!
+//! `--userns` maps the container's 0 to 65535 to 100000 to 165535, or, to a
+//! caller without root's rights, its root to that caller and nobody else;
+//! `--userns=FIRST[:COUNT]` maps those from FIRST on. DIR must belong to them: no
+//! owner is changed.
 
 mod options;
 mod profile;
@@ -24,5 +30,5 @@ use crate::status::Line;
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
     let options = options::parse(arguments)?;
     let made: Result<_, Failure> = translate::bundle(&options);
-    Ok(line(made.and_then(|bundle| run_bundle(&bundle))))
+    Ok(line(made.and_then(|bundle| run_bundle(&bundle, None))))
 }

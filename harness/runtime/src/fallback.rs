@@ -36,7 +36,8 @@ pub enum Fallback {
     /// prctl, without them.
     SeccompFlags,
     /// memfd_create (Linux 3.17): the runtime runs from a read-only bind mount
-    /// of its program, not from a sealed copy.
+    /// of its program, or, without root's rights, from a copy without a name; not
+    /// from a sealed copy.
     MemfdCreate,
     /// mount_setattr (Linux 5.12): the mounts below a volume are made read-only
     /// one by one.
@@ -44,6 +45,9 @@ pub enum Fallback {
     /// No POSIX message queues (CONFIG_POSIX_MQUEUE): the container has no
     /// /dev/mqueue file system.
     NoMessageQueues,
+    /// A sysfs of its own is refused to a container whose user namespace the
+    /// network namespace does not belong to: it is shown the machine's.
+    BoundSysfs,
 }
 
 /// The fallbacks taken so far.

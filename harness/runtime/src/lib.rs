@@ -5,10 +5,10 @@
 //! runs on ([`layer`]) and the configuration docker would write ([`config`]).
 //!
 //! What it does of a config.json is a list (`refusal`), and what is not on it is
-//! refused by its place. Refused are above all: `hooks`, `process.terminal`,
+//! refused by its place. Refused are above all: `hooks`,
 //! `process.apparmorProfile`, `.selinuxLabel`, `.scheduler`, `.ioPriority`,
 //! `linux.resources`, `.sysctl`, `.cgroupsPath`, `.intelRdt`, `.mountLabel`,
-//! `.personality`, namespaces of type user and time and those given by path,
+//! `.personality`, namespaces of type time and those given by path,
 //! `mounts[].uidMappings`, SCMP_ACT_NOTIFY, and what is not Linux. Done besides
 //! the root, mounts, ids and capabilities: `process.rlimits`, `.oomScoreAdj`,
 //! `linux.seccomp`.
@@ -41,3 +41,5 @@ pub mod seccomp;
 mod self_copy;
 mod signal;
 pub mod status;
+mod terminal;
+pub mod user_namespace;

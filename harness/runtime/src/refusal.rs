@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// The places that are read; `[]` is any element of a list, and a place below
 /// `*` may be anything.
-const IMPLEMENTED: [&str; 47] = [
+const IMPLEMENTED: [&str; 55] = [
     "ociVersion",
     "annotations.*",
     "hostname",
@@ -20,6 +20,8 @@ const IMPLEMENTED: [&str; 47] = [
     "mounts[].source",
     "mounts[].options[]",
     "process.terminal",
+    "process.consoleSize.height",
+    "process.consoleSize.width",
     "process.args[]",
     "process.env[]",
     "process.cwd",
@@ -37,6 +39,12 @@ const IMPLEMENTED: [&str; 47] = [
     "process.rlimits[].hard",
     "process.rlimits[].soft",
     "linux.namespaces[].type",
+    "linux.uidMappings[].containerID",
+    "linux.uidMappings[].hostID",
+    "linux.uidMappings[].size",
+    "linux.gidMappings[].containerID",
+    "linux.gidMappings[].hostID",
+    "linux.gidMappings[].size",
     "linux.maskedPaths[]",
     "linux.readonlyPaths[]",
     "linux.rootfsPropagation",

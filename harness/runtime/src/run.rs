@@ -15,25 +15,28 @@
 //!   them is its own affair.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use crate::bundle::{Bundle, Namespace};
+use crate::bundle::Bundle;
 use crate::container;
-use crate::descriptor::last_errno;
+use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::handshake::{self, Message, Outside, Stage};
 use crate::status::{Line, Status};
+use crate::terminal::Link;
 use crate::{namespace, self_copy, signal};
 
 /// Runs the container of the bundle in `folder` to its end. The process must
-/// have one thread; the container gets its descriptors 0, 1 and 2.
-pub fn run(folder: &Path) -> Line {
-    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle)))
+/// have one thread; the container gets its descriptors 0, 1 and 2, or with
+/// `process.terminal` a terminal, whose other end goes to the socket `console`,
+/// or is served here where there is none.
+pub fn run(folder: &Path, console: Option<&Path>) -> Line {
+    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle, console)))
 }
 
 /// The line for a failure, too.
@@ -45,46 +48,62 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
 }
 
 /// Runs the container of a bundle that was read, to its end.
-pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
+pub(crate) fn run_bundle(bundle: &Bundle, console: Option<&Path>) -> Result<Line, Failure> {
     let copied = Fallbacks::default();
     self_copy::note(&copied);
     let (inside, outside) = handshake::pipes()?;
-    namespace::enter(Namespace::Pid, &Fallbacks::default())?;
-    // SAFETY: the process has one thread, so the child may do all it likes.
-    let child = match unsafe { libc::fork() } {
-        -1 => return Err(last_errno()).step(|| "fork".to_owned()),
-        0 => {
-            drop(outside);
-            let told = container::start(bundle, inside);
-            // SAFETY: _exit ends the process without running what the
-            // runtime's copy will run.
-            unsafe { libc::_exit(if told { 1 } else { 2 }) }
-        }
-        child => child,
+    let (link, console) = Link::new(bundle.terminal.as_ref(), console)?;
+    let Some(child) = namespace::first_process(bundle.user_namespace.is_some())? else {
+        drop((outside, link));
+        let told = container::start(bundle, inside, console);
+        // SAFETY: _exit ends the process without running what the runtime's copy
+        // will run.
+        unsafe { libc::_exit(if told { 1 } else { 2 }) }
     };
-    drop(inside);
-    let Some(child) = Pid::from_raw(child) else {
-        return Err(Errno::SRCH).step(|| "fork".to_owned());
-    };
+    drop((inside, console));
     signal::forward_to(child)?;
     let story = listen(outside, |stage| prepare(bundle, stage, child, &copied));
+    let relayed = match (&story, link) {
+        (Ok(Story { ready: true, .. }), Some(link)) => link.relay(),
+        _ => Ok(()),
+    };
+    if relayed.is_err() {
+        // Nobody serves its terminal any more. That it may have ended by now is
+        // seen below.
+        let _ = kill_process(child, Signal::KILL);
+    }
     let end = wait(child)?;
     signal::forward_to_nobody();
     let mut line = conclude(story?, end);
+    relayed?;
     line.fallbacks.extend(copied.list());
     line.fallbacks.sort_unstable();
     Ok(line)
 }
 
-/// The runtime's part, outside of the container, while `_child` stands at `stage`.
+/// The runtime's part, outside of the container, while `child` stands at `stage`.
 fn prepare(
-    _bundle: &Bundle,
+    bundle: &Bundle,
     stage: Stage,
-    _child: Pid,
+    child: Pid,
     _fallbacks: &Fallbacks,
 ) -> Result<(), Failure> {
     match stage {
-        Stage::Born | Stage::Namespaces => Ok(()),
+        Stage::Born => {
+            if let Some(score) = bundle.oom_score {
+                let path = PathBuf::from(format!("/proc/{}/oom_score_adj", child.as_raw_nonzero()));
+                std::fs::write(&path, score.to_string())
+                    .map_err(errno_of)
+                    .on("write", &path)?;
+            }
+            if let Some(namespace) = &bundle.user_namespace {
+                // Rights in the container's own namespace are not enough for it.
+                bundle.credentials.raise_ceilings(child)?;
+                namespace.write_maps(child)?;
+            }
+            Ok(())
+        }
+        Stage::Namespaces => Ok(()),
     }
 }
 

@@ -1,13 +1,17 @@
 //! From options to a configuration.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capability, LinuxNamespaceType, LinuxSeccomp, Mount, Spec};
+use rustix::fs::stat;
+use rustix::process::{getegid, geteuid};
 use serde_json::{Value, json};
 
-use super::options::{Options, Seccomp};
+use super::options::{Options, Seccomp, Users};
 use super::profile::{self, Surroundings};
+use super::values::USERS;
 use crate::bundle::Bundle;
 use crate::config::{Container, kernel_has_cgroup_namespaces};
 use crate::credentials::NAMES;
@@ -30,18 +34,73 @@ pub(super) fn bundle(options: &Options) -> Result<Bundle, Failure> {
     if !options.ports.is_empty() {
         return Err(refused("--publish"));
     }
-    if options.user_namespace {
-        return Err(refused("--userns"));
-    }
     let rootfs = options
         .rootfs
         .canonicalize()
         .map_err(errno_of)
         .on("open the root", &options.rootfs)?;
-    let text = config(options, rootfs)?.to_string();
+    let users = mapping(options.users);
+    if let Some((owners, _)) = &users {
+        check_owner(&rootfs, owners)?;
+    }
+    let mut config = config(options, rootfs)?;
+    if let Some((uids, gids)) = &users {
+        map_users(&mut config, uids, gids);
+    }
+    let text = config.to_string();
     let mut bundle = Bundle::parse(&text, Path::new("/"))?;
     bundle.init = options.init;
     Ok(bundle)
+}
+
+/// The first id outside and how many, of users and of groups.
+type Mapped = (Range<u32>, Range<u32>);
+
+/// What `--userns` without a number maps.
+const FIRST: u32 = 100_000;
+
+fn mapping(users: Users) -> Option<Mapped> {
+    let from = |first: u32, count: u32| first..first.saturating_add(count);
+    match users {
+        Users::Host => None,
+        Users::From { first, count } => Some((from(first, count), from(first, count))),
+        Users::Own if geteuid().is_root() => Some((from(FIRST, USERS), from(FIRST, USERS))),
+        Users::Own => Some((from(geteuid().as_raw(), 1), from(getegid().as_raw(), 1))),
+    }
+}
+
+/// In a root of somebody else's nothing could be made, and its files would be
+/// nobody's.
+fn check_owner(rootfs: &Path, owners: &Range<u32>) -> Result<(), Failure> {
+    let owner = stat(rootfs).on("stat", rootfs)?.st_uid;
+    if owners.contains(&owner) {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} is of user {owner}, who is nobody in the container\nhint: its files must belong to \
+         {} and the ids after it, which are root and the others inside",
+        rootfs.display(),
+        owners.start
+    );
+    Err(Failure::invalid("--userns", problem))
+}
+
+fn map_users(config: &mut Value, uids: &Range<u32>, gids: &Range<u32>) {
+    let map =
+        |ids: &Range<u32>| json!([{"containerID": 0, "hostID": ids.start, "size": ids.len()}]);
+    config["linux"]["uidMappings"] = map(uids);
+    config["linux"]["gidMappings"] = map(gids);
+    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+        namespaces.push(json!({"type": LinuxNamespaceType::User}));
+    }
+    // A terminal's group, tty, is nobody's where few are mapped.
+    if gids.len() <= 5 {
+        for mount in config["mounts"].as_array_mut().into_iter().flatten() {
+            if let Some(options) = mount["options"].as_array_mut() {
+                options.retain(|option| *option != json!("gid=5"));
+            }
+        }
+    }
 }
 
 /// config.json.
@@ -88,11 +147,14 @@ fn unwritable(source: serde_json::Error) -> Failure {
 }
 
 fn container(options: &Options, rootfs: PathBuf) -> Container {
-    let own = [
+    let mut own = vec![
         ("PATH", PATH),
         ("HOSTNAME", options.hostname.as_str()),
         ("HOME", if options.user.0 == 0 { "/root" } else { "/" }),
     ];
+    if options.terminal {
+        own.push(("TERM", "xterm"));
+    }
     let given = |name: &str| options.environment.iter().any(|(given, _)| given == name);
     let mut environment: Vec<(String, String)> = own
         .iter()

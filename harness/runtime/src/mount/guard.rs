@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{PROC_SUPER_MAGIC, Stat, fstat, fstatfs, statfs};
+use rustix::fs::{PROC_SUPER_MAGIC, Stat, fstat, fstatfs};
 use rustix::io::Errno;
 
 use crate::failure::{Failure, Step};
@@ -29,6 +29,7 @@ const HARMLESS: [&str; 10] = [
 pub(super) fn over_proc(
     target: &OwnedFd,
     source: &Path,
+    opened: &OwnedFd,
     destination: &Path,
 ) -> Result<(), Failure> {
     if HARMLESS.iter().any(|path| Path::new(path) == destination) {
@@ -36,7 +37,7 @@ pub(super) fn over_proc(
     }
     let covers = fstatfs(target).on("statfs", destination)?.f_type == PROC_SUPER_MAGIC
         || destination == Path::new("/proc");
-    if covers && statfs(source).on("statfs", source)?.f_type != PROC_SUPER_MAGIC {
+    if covers && fstatfs(opened).on("statfs", source)?.f_type != PROC_SUPER_MAGIC {
         let problem = format!("{} would cover /proc", source.display());
         return Err(Failure::invalid(
             format!("mounts: {}", destination.display()),

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use runtime::status::Status;
 use serde_json::json;
 
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Rig, STRAY_FD, bind, push};
 
-on_both_kernels![
+on_all_kernels![
     the_runtimes_program_cannot_be_overwritten,
     a_leaked_descriptor_leads_nowhere,
     a_swapped_mount_point_leads_nowhere_outside,

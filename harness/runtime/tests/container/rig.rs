@@ -12,7 +12,7 @@ use runtime::config::Container;
 use runtime::status::{Line, Status};
 use serde_json::{Value, json};
 
-use crate::kernel::Kernel;
+use crate::kernel::{Filter, Kernel};
 
 /// The descriptor the status line goes to: far from those tests have open, one
 /// of which a child may still need.
@@ -55,13 +55,19 @@ fn probe() -> Result<&'static Path, &'static str> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let program = folder.join("probe");
         let new = folder.join(format!("probe-{}", std::process::id()));
-        let compiled = Command::new("cc")
-            .args(["-static", "-O1", "-Wall", "-Werror", "-o"])
-            .args([&new, &source])
-            .output()
-            .map_err(|error| format!("cc: {error}"))?;
-        if !compiled.status.success() {
-            return Err(String::from_utf8_lossy(&compiled.stderr).into_owned());
+        let object = new.with_extension("o");
+        let cc = |arguments: &[&str], from: &Path, to: &Path| {
+            let mut cc = Command::new("cc");
+            cc.args(arguments).arg("-o").args([to, from]);
+            cc.output().map_err(|error| format!("cc: {error}"))
+        };
+        let compiled = cc(&["-c", "-O1", "-Wall", "-Werror"], &source, &object)?;
+        // A mistake in it is no reason to skip every test.
+        assert!(compiled.status.success(), "{compiled:?}");
+        let linked = cc(&["-static"], &object, &new)?;
+        fs::remove_file(&object).map_err(|error| format!("{}: {error}", object.display()))?;
+        if !linked.status.success() {
+            return Err(String::from_utf8_lossy(&linked.stderr).into_owned());
         }
         fs::rename(&new, &program).map_err(|error| format!("{}: {error}", program.display()))?;
         Ok(program)
@@ -81,6 +87,8 @@ pub(crate) fn skip(reason: &str) {
 /// A bundle in a folder of its own.
 pub(crate) struct Rig {
     pub(crate) kernel: Kernel,
+    /// What the kernel is made to lack besides.
+    pub(crate) lacks: Filter,
     folder: tempfile::TempDir,
 }
 
@@ -128,7 +136,11 @@ impl Rig {
         let bin = folder.path().join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
         fs::copy(probe, bin.join("probe")).unwrap();
-        Some(Self { kernel, folder })
+        Some(Self {
+            kernel,
+            lacks: kernel.lacks(),
+            folder,
+        })
     }
 
     /// A path outside the root.
@@ -181,6 +193,18 @@ impl Rig {
         self.start_with(command, Some(folder)).finish()
     }
 
+    /// Runs it by somebody without rights, whose the bundle has become: nobody.
+    pub(crate) fn run_by_nobody(&self, config: &Value) -> Outcome {
+        fs::write(self.outside("config.json"), config.to_string()).unwrap();
+        // The build's own may be in a folder private to somebody else.
+        let program = self.outside("runtime");
+        fs::copy(env!("CARGO_BIN_EXE_runtime"), &program).unwrap();
+        give(&self.outside(""), NOBODY);
+        let mut command = Command::new(&program);
+        command.arg("run").arg("--bundle").arg(self.folder.path());
+        self.start_by(command, None, Some(NOBODY)).finish()
+    }
+
     /// Starts it and does not wait.
     pub(crate) fn start(&self, config: &Value) -> Running {
         fs::write(self.outside("config.json"), config.to_string()).unwrap();
@@ -194,9 +218,19 @@ impl Rig {
         self.start_with(command, None)
     }
 
-    fn start_with(&self, mut command: Command, stray: Option<fs::File>) -> Running {
+    fn start_with(&self, command: Command, stray: Option<fs::File>) -> Running {
+        self.start_by(command, stray, None)
+    }
+
+    fn start_by(
+        &self,
+        mut command: Command,
+        stray: Option<fs::File>,
+        user: Option<u32>,
+    ) -> Running {
         let (status, writer) = std::io::pipe().unwrap();
-        let (descriptor, kernel) = (writer.as_raw_fd(), self.kernel);
+        let descriptor = writer.as_raw_fd();
+        let mut lacks = self.lacks.clone().finished();
         let stray_from = stray.as_ref().map_or(descriptor, AsRawFd::as_raw_fd);
         command
             .args(["--status-fd", &STATUS_FD.to_string(), "test"])
@@ -211,13 +245,38 @@ impl Rig {
                         return Err(std::io::Error::last_os_error());
                     }
                 }
-                kernel.enter()
+                lacks.enter()?;
+                // After the filter, which takes root.
+                if let Some(user) = user
+                    && [
+                        libc::setgroups(0, std::ptr::null()),
+                        libc::setresgid(user, user, user),
+                        libc::setresuid(user, user, user),
+                    ] != [0; 3]
+                {
+                    return Err(std::io::Error::last_os_error());
+                }
+                Ok(())
             });
         }
-        let child = command.spawn().unwrap();
+        let child = spawn(&mut command);
         drop(writer);
         Running { child, status }
     }
+}
+
+/// A program that was just written can be open in a child another test is about
+/// to start, for a moment.
+fn spawn(command: &mut Command) -> Child {
+    for _ in 0..250 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            other => return other.unwrap(),
+        }
+    }
+    panic!("busy for five seconds: {command:?}");
 }
 
 /// A runtime at work.
@@ -303,4 +362,26 @@ pub(crate) fn push(object: &mut Value, name: &str, element: Value) {
         .entry(name)
         .or_insert(json!([]));
     list.as_array_mut().unwrap().push(element);
+}
+
+/// Nobody's id.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Gives a folder and all in it away.
+pub(crate) fn give(path: &Path, owner: u32) {
+    std::os::unix::fs::lchown(path, Some(owner), Some(owner)).unwrap();
+    if fs::symlink_metadata(path).unwrap().is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), owner);
+        }
+    }
+}
+
+/// Puts a container into a user namespace: `size` ids from 0 on are those from
+/// `first` on.
+pub(crate) fn map_users(config: &mut Value, first: u32, size: u32) {
+    let map = json!([{"containerID": 0, "hostID": first, "size": size}]);
+    config["linux"]["uidMappings"] = map.clone();
+    config["linux"]["gidMappings"] = map;
+    push(&mut config["linux"], "namespaces", json!({"type": "user"}));
 }
