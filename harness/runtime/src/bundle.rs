@@ -11,7 +11,8 @@ use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
-    LinuxDevice, LinuxNamespace, LinuxNamespaceType, LinuxSeccomp, Mount, Root, User,
+    LinuxDevice, LinuxIdMapping, LinuxNamespace, LinuxNamespaceType, LinuxSeccomp, Mount, Root,
+    User,
 };
 use rustix::fs::Mode;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,8 @@ use crate::network::{self, Files, Mode as NetworkMode};
 use crate::program::Program;
 use crate::refusal;
 use crate::seccomp::Filter;
+use crate::terminal::Terminal;
+use crate::user_namespace::UserNamespace;
 
 /// A container to make.
 #[derive(Debug)]
@@ -39,6 +42,7 @@ pub(crate) struct Bundle {
     pub(crate) hostname: Option<String>,
     pub(crate) domainname: Option<String>,
     pub(crate) namespaces: BTreeSet<Namespace>,
+    pub(crate) user_namespace: Option<UserNamespace>,
     pub(crate) mounts: Vec<MountPoint>,
     pub(crate) devices: Vec<Device>,
     pub(crate) masked: Vec<CString>,
@@ -48,6 +52,7 @@ pub(crate) struct Bundle {
     pub(crate) credentials: Credentials,
     pub(crate) program: Program,
     pub(crate) seccomp: Option<Filter>,
+    pub(crate) terminal: Option<Terminal>,
     /// `process.oomScoreAdj`.
     pub(crate) oom_score: Option<i32>,
     /// `linux.resources` and `linux.cgroupsPath`.
@@ -62,6 +67,7 @@ pub(crate) struct Bundle {
 /// The namespaces the runtime makes, in the order they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Namespace {
+    User,
     Pid,
     Cgroup,
     Mount,
@@ -99,11 +105,6 @@ impl Bundle {
         }
         let root: Root = required(&config, "root")?;
         let directory: PathBuf = required(&config, "process.cwd")?;
-        if part(&config, "process.terminal")? == Some(true) {
-            return Err(Failure::NotImplemented {
-                field: "process.terminal".to_owned(),
-            });
-        }
         if !directory.is_absolute() {
             return Err(Failure::invalid("process.cwd", "not an absolute path"));
         }
@@ -117,6 +118,7 @@ impl Bundle {
         }
         let network = network_request(&config, namespaces.contains(&Namespace::Network))?;
         let user: User = required(&config, "process.user")?;
+        let user_namespace = user_namespace(&config, &namespaces, &user)?;
         let arguments: Vec<String> = list(&config, "process.args")?;
         let environment: Vec<String> = list(&config, "process.env")?;
         Ok(Self {
@@ -126,6 +128,8 @@ impl Bundle {
             hostname,
             domainname,
             namespaces,
+            user_namespace,
+            terminal: terminal(&config)?,
             mounts: list::<Mount>(&config, "mounts")?
                 .iter()
                 .enumerate()
@@ -164,7 +168,9 @@ impl Bundle {
     /// its first process stands at `stage`; it stops only where it must.
     pub(crate) fn has_part_outside(&self, stage: Stage) -> bool {
         match stage {
-            Stage::Born => self.cgroup.is_some(),
+            Stage::Born => {
+                self.cgroup.is_some() || self.oom_score.is_some() || self.user_namespace.is_some()
+            }
             Stage::Namespaces => self.bridged().is_some(),
             Stage::Root => self
                 .cgroup
@@ -249,6 +255,37 @@ fn network_request(
     }
 }
 
+/// `process.consoleSize` means nothing without a terminal.
+fn terminal(config: &Value) -> Result<Option<Terminal>, Failure> {
+    if part(config, "process.terminal")? != Some(true) {
+        return Ok(None);
+    }
+    Terminal::new(part(config, "process.consoleSize")?).map(Some)
+}
+
+fn user_namespace(
+    config: &Value,
+    namespaces: &BTreeSet<Namespace>,
+    user: &User,
+) -> Result<Option<UserNamespace>, Failure> {
+    let uids: Vec<LinuxIdMapping> = list(config, "linux.uidMappings")?;
+    let gids: Vec<LinuxIdMapping> = list(config, "linux.gidMappings")?;
+    if !namespaces.contains(&Namespace::User) {
+        for (field, map) in [("linux.uidMappings", &uids), ("linux.gidMappings", &gids)] {
+            if !map.is_empty() {
+                let problem = "needs a namespace of type user";
+                return Err(Failure::invalid(field, problem));
+            }
+        }
+        return Ok(None);
+    }
+    let namespace = UserNamespace::new(&uids, &gids, (user.uid(), user.gid()))?;
+    for gid in user.additional_gids().iter().flatten() {
+        namespace.check_group("process.user.additionalGids", *gid)?;
+    }
+    Ok(Some(namespace))
+}
+
 fn root_propagation(config: &Value) -> Result<Propagation, Failure> {
     const FIELD: &str = "linux.rootfsPropagation";
     match part::<String>(config, FIELD)?.as_deref() {
@@ -270,7 +307,8 @@ fn namespaces(listed: &[LinuxNamespace]) -> Result<BTreeSet<Namespace>, Failure>
             LinuxNamespaceType::Uts => Namespace::Uts,
             LinuxNamespaceType::Ipc => Namespace::Ipc,
             LinuxNamespaceType::Network => Namespace::Network,
-            kind @ (LinuxNamespaceType::User | LinuxNamespaceType::Time) => {
+            LinuxNamespaceType::User => Namespace::User,
+            kind @ LinuxNamespaceType::Time => {
                 return Err(Failure::NotImplemented {
                     field: format!("linux.namespaces[{index}] of type {kind}"),
                 });
@@ -373,8 +411,8 @@ mod tests {
             ("/process/args", json!([]), "process.args: no program"),
             (
                 "/process/terminal",
-                json!(true),
-                "process.terminal is not implemented",
+                json!("yes"),
+                "process.terminal: invalid type",
             ),
             (
                 "/process/capabilities/bounding",
@@ -394,8 +432,13 @@ mod tests {
             ),
             (
                 "/linux/namespaces/0/type",
-                json!("user"),
-                "linux.namespaces[0] of type user",
+                json!("time"),
+                "linux.namespaces[0] of type time",
+            ),
+            (
+                "/linux/uidMappings",
+                json!([{"containerID": 0, "hostID": 1, "size": 1}]),
+                "linux.uidMappings: needs a namespace of type user",
             ),
             (
                 "/linux/namespaces/0/type",
@@ -410,7 +453,14 @@ mod tests {
             ),
         ] {
             let mut config = dockers();
-            *config.pointer_mut(pointer).unwrap() = value;
+            let (above, name) = pointer.rsplit_once('/').unwrap();
+            match above {
+                "" => config[name] = value,
+                above => match config.pointer_mut(above).unwrap() {
+                    Value::Array(list) => list[name.parse::<usize>().unwrap()] = value,
+                    object => object[name] = value,
+                },
+            }
             let error = parsed(&config).unwrap_err().to_string();
             assert!(error.starts_with(message), "{pointer}: {error}");
         }

@@ -1,7 +1,8 @@
-//! The command line: `runtime run --bundle DIR [--status-fd N] ID`, and docker's
-//! dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`;
-//! `runtime pause ID` and `runtime resume ID` for a container that runs and has
-//! cgroups of its own.
+//! The command line: `runtime run --bundle DIR [--status-fd N] [--console-socket
+//! PATH] ID`, and docker's dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS]
+//! -- COMMAND`; `runtime pause ID` and `runtime resume ID` for a container that runs
+//! and has cgroups of its own. `runtime fallbacks` and `runtime refused` tell of the
+//! runtime itself.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,12 +14,13 @@ use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use thiserror::Error;
 
 use crate::failure::Failure;
+use crate::fallback::Fallback;
 use crate::run::run;
 use crate::status::{Line, Status};
-use crate::{docker, self_copy, state};
+use crate::{docker, self_copy, specification, state};
 
 /// What the command line is for people.
-const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] ID, runtime run --rootfs DIR [OPTIONS] -- COMMAND, or runtime pause|resume ID";
+const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] [--console-socket PATH] ID, runtime run --rootfs DIR [OPTIONS] -- COMMAND, or runtime pause|resume ID";
 
 /// Why nothing was run.
 #[derive(Debug, Error)]
@@ -38,7 +40,7 @@ pub enum CommandError {
         errno: Errno,
     },
     /// The line could not be written where it was wanted.
-    #[error("write the status line: {source}")]
+    #[error("write: {source}")]
     Write {
         /// The system's answer.
         source: std::io::Error,
@@ -84,6 +86,7 @@ fn told(status: &Status) -> String {
 struct Arguments {
     bundle: PathBuf,
     status_fd: Option<RawFd>,
+    console_socket: Option<PathBuf>,
     id: String,
 }
 
@@ -95,6 +98,14 @@ struct Arguments {
 /// [`CommandError`]; with `--status-fd` only those of the command line itself.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, CommandError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let [word] = arguments.as_slice()
+        && let Some(list) = listed(word)
+    {
+        return std::io::stdout()
+            .write_all(list.as_bytes())
+            .map(|()| 0)
+            .map_err(|source| CommandError::Write { source });
+    }
     if is_dockers(&arguments) {
         return dockers(arguments);
     }
@@ -109,7 +120,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
         status: failure.into(),
     })?;
     let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
-    let line = run(&arguments.bundle, &arguments.id);
+    let line = run(
+        &arguments.bundle,
+        &arguments.id,
+        arguments.console_socket.as_deref(),
+    );
     if status_fd.is_none() {
         complain(&line);
     }
@@ -124,6 +139,30 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
             }),
         },
     }
+}
+
+/// What the runtime tells of itself.
+fn listed(word: &OsString) -> Option<String> {
+    let mut list = String::new();
+    if word == "fallbacks" {
+        for fallback in Fallback::ALL {
+            let (lacking, instead) = fallback.told();
+            list.push_str(&format!(
+                "{}: without {lacking}, {instead}\n",
+                fallback.name()
+            ));
+        }
+    } else if word == "refused" {
+        for place in specification::refused() {
+            list.push_str(&format!("{place}\n"));
+        }
+        for (place, values) in specification::REFUSED_VALUES {
+            list.push_str(&format!("{place}: {values}\n"));
+        }
+    } else {
+        return None;
+    }
+    Some(list)
 }
 
 /// `run` with `--rootfs` before the container's own words.
@@ -230,6 +269,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         None => return Err(usage("no command".to_owned())),
     }
     let (mut bundle, mut status_fd, mut id) = (None, None, None);
+    let mut console_socket = None;
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
         let mut value = || {
@@ -239,6 +279,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         };
         match text.as_str() {
             "--bundle" | "-b" => bundle = Some(PathBuf::from(value()?)),
+            "--console-socket" => console_socket = Some(PathBuf::from(value()?)),
             "--status-fd" => {
                 let word = value()?.to_string_lossy().into_owned();
                 let number = word
@@ -257,6 +298,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
     Ok(Arguments {
         bundle: bundle.unwrap_or_else(|| PathBuf::from(".")),
         status_fd,
+        console_socket,
         id,
     })
 }
@@ -272,10 +314,11 @@ mod tests {
     #[test]
     fn the_command_line_is_read() {
         assert_eq!(
-            parsed("run --bundle /b --status-fd 5 c1").unwrap(),
+            parsed("run --bundle /b --status-fd 5 --console-socket /s c1").unwrap(),
             Arguments {
                 bundle: PathBuf::from("/b"),
                 status_fd: Some(5),
+                console_socket: Some(PathBuf::from("/s")),
                 id: "c1".to_owned(),
             }
         );

@@ -1,24 +1,31 @@
 //! The container's first process, from fork to execve. It is PID 1 of its
 //! namespace from its first instruction on.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::process::{setsid, umask};
 use rustix::system::{setdomainname, sethostname};
 
 use crate::bundle::{Bundle, Namespace};
+use crate::device::Nodes;
 use crate::failure::{Failure, Step};
 use crate::fallback::Fallbacks;
 use crate::handshake::{Inside, Message, Stage};
+use crate::mount::MountPoint;
 use crate::mount::cgroup::Cgroups;
+use crate::terminal::Console;
+use crate::user_namespace::Groups;
 use crate::{descriptor, device, init, namespace, root, signal};
 
 /// Makes the container around this process and becomes its program. Returns
 /// only when that failed and the runtime has been told; false if not even that
 /// could be done.
-pub(crate) fn start(bundle: &Bundle, mut runtime: Inside) -> bool {
+///
+/// `console` is where the other end of its terminal goes, if it has one.
+pub(crate) fn start(bundle: &Bundle, mut runtime: Inside, console: Option<Console>) -> bool {
     let fallbacks = Fallbacks::default();
-    let failure = match set_up(bundle, &mut runtime, &fallbacks) {
+    let failure = match set_up(bundle, &mut runtime, console, &fallbacks) {
         Err(failure) => failure,
         Ok(()) => {
             let ready = Message::Ready {
@@ -53,20 +60,20 @@ fn failed(runtime: &mut Inside, failure: Failure, fallbacks: &Fallbacks) -> bool
     runtime.tell(&failed)
 }
 
-fn set_up(bundle: &Bundle, runtime: &mut Inside, fallbacks: &Fallbacks) -> Result<(), Failure> {
+fn set_up(
+    bundle: &Bundle,
+    runtime: &mut Inside,
+    console: Option<Console>,
+    fallbacks: &Fallbacks,
+) -> Result<(), Failure> {
     runtime.die_with_runtime()?;
     // Before the root is changed: it may need the machine's /proc. What is
     // opened from here on is opened with O_CLOEXEC, and closed by the time the
     // container's own paths are followed.
-    descriptor::close_others(runtime.descriptors(), fallbacks)?;
+    let own = console.as_ref().map(Console::descriptor);
+    descriptor::close_others(runtime.descriptors().into_iter().chain(own), fallbacks)?;
     if bundle.has_part_outside(Stage::Born) {
         runtime.wait_at(Stage::Born)?;
-    }
-    if let Some(score) = bundle.oom_score {
-        let path = Path::new("/proc/self/oom_score_adj");
-        std::fs::write(path, score.to_string())
-            .map_err(descriptor::errno_of)
-            .on("write", path)?;
     }
     setsid().step(|| "setsid".to_owned())?;
     umask(rustix::fs::Mode::empty());
@@ -74,7 +81,7 @@ fn set_up(bundle: &Bundle, runtime: &mut Inside, fallbacks: &Fallbacks) -> Resul
     if bundle.has_part_outside(Stage::Namespaces) {
         runtime.wait_at(Stage::Namespaces)?;
     }
-    make_root(bundle, &cgroups, fallbacks)?;
+    let groups = make_root(bundle, &cgroups, runtime, console, fallbacks)?;
     if bundle.has_part_outside(Stage::Root) {
         runtime.wait_at(Stage::Root)?;
     }
@@ -85,7 +92,7 @@ fn set_up(bundle: &Bundle, runtime: &mut Inside, fallbacks: &Fallbacks) -> Resul
         setdomainname(name.as_bytes()).step(|| format!("set the domain name {name}"))?;
     }
     umask(bundle.umask);
-    bundle.credentials.assume(fallbacks, || {
+    bundle.credentials.assume(groups, fallbacks, || {
         // A change of ids has taken it away.
         runtime.die_with_runtime()?;
         signal::reset()?;
@@ -104,31 +111,54 @@ fn enter_namespaces(bundle: &Bundle, fallbacks: &Fallbacks) -> Result<Cgroups, F
         Cgroups::default()
     };
     for kind in &bundle.namespaces {
-        // The PID namespace is where this process was born.
-        if *kind != Namespace::Pid {
-            let entered = namespace::enter(*kind, fallbacks)?;
-            if *kind == Namespace::Cgroup {
-                cgroups.private = entered;
-            }
+        let user = bundle.user_namespace.is_some();
+        let entered = namespace::enter(*kind, user, fallbacks)?;
+        if *kind == Namespace::Cgroup {
+            cgroups.private = entered;
         }
     }
     Ok(cgroups)
 }
 
-fn make_root(bundle: &Bundle, cgroups: &Cgroups, fallbacks: &Fallbacks) -> Result<(), Failure> {
+/// Makes the root and all that is mounted in it, and goes there. Gives what can
+/// become of supplementary groups.
+fn make_root(
+    bundle: &Bundle,
+    cgroups: &Cgroups,
+    runtime: &Inside,
+    console: Option<Console>,
+    fallbacks: &Fallbacks,
+) -> Result<Groups, Failure> {
     let tree = root::prepare(&bundle.root, bundle.propagation, fallbacks)?;
-    for mount in &bundle.mounts {
-        mount.make(&tree, cgroups, fallbacks)?;
+    let sources: Vec<Option<OwnedFd>> = bundle
+        .mounts
+        .iter()
+        .map(MountPoint::open_source)
+        .collect::<Result<_, _>>()?;
+    // All that may be private to the caller is open; what is made from here on
+    // must belong to the container.
+    let (groups, nodes) = match &bundle.user_namespace {
+        None => (Groups::Set, Nodes::Made),
+        Some(namespace) => (namespace.become_root()?, Nodes::Bound),
+    };
+    // A change of ids has taken it away.
+    runtime.die_with_runtime()?;
+    for (mount, source) in bundle.mounts.iter().zip(sources) {
+        mount.make(&tree, source, cgroups, fallbacks)?;
     }
-    let is_dev = |mount: &&crate::mount::MountPoint| mount.destination == Path::new("/dev");
+    let is_dev = |mount: &&MountPoint| mount.destination == Path::new("/dev");
     // Whoever binds a /dev wants that one, as it is.
-    if !bundle
+    let own_dev = !bundle
         .mounts
         .iter()
         .filter(is_dev)
-        .any(|mount| mount.is_bind())
-    {
-        device::populate(&tree, &bundle.devices)?;
+        .any(|mount| mount.is_bind());
+    if own_dev {
+        device::populate(&tree, &bundle.devices, nodes)?;
+    }
+    if let (Some(terminal), Some(console)) = (&bundle.terminal, console) {
+        let place = own_dev.then_some(Path::new("/dev/console"));
+        terminal.make(&tree, bundle.credentials.user(), console, place)?;
     }
     root::pivot(&bundle.root, tree, fallbacks)?;
     root::enter_directory(&bundle.directory)?;
@@ -139,5 +169,6 @@ fn make_root(bundle: &Bundle, cgroups: &Cgroups, fallbacks: &Fallbacks) -> Resul
         bundle.propagation,
     )?;
     // Again, now that everything that may lie on the way is mounted.
-    root::enter_directory(&bundle.directory)
+    root::enter_directory(&bundle.directory)?;
+    Ok(groups)
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, User};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set,
     configure_capability_in_ambient_set, remove_capability_from_bounding_set, set_capabilities,
@@ -15,6 +15,7 @@ use rustix::thread::{
 
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
+use crate::user_namespace::Groups;
 
 /// `process.user`, `.capabilities`, `.rlimits`, `.noNewPrivileges`.
 #[derive(Debug)]
@@ -71,11 +72,41 @@ impl Credentials {
         })
     }
 
+    /// Lets `process`, a child that has not begun, set the limits that are above
+    /// this process's own: in a user namespace it could not.
+    pub(crate) fn raise_ceilings(&self, process: Pid) -> Result<(), Failure> {
+        for (resource, limit) in &self.limits {
+            let inherited = getrlimit(*resource);
+            let above = match (limit.maximum, inherited.maximum) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(wanted), Some(own)) => wanted > own,
+            };
+            if above {
+                // The limit itself is left for later: it may be too low to make
+                // a container under.
+                let raised = Rlimit {
+                    current: inherited.current,
+                    maximum: limit.maximum,
+                };
+                let _before = prlimit(Some(process), *resource, raised)
+                    .step(|| format!("prlimit {resource:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whose the container's program is.
+    pub(crate) fn user(&self) -> Uid {
+        self.uid
+    }
+
     /// Takes them on. There is no way back: nothing that needs root comes after.
     /// `last` runs at the latest moment at which this process may still install
     /// a filter for system calls.
     pub(crate) fn assume(
         &self,
+        groups: Groups,
         fallbacks: &Fallbacks,
         last: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -84,7 +115,18 @@ impl Credentials {
         }
         let known = self.bound(fallbacks)?;
         set_keep_capabilities(true).step(|| "prctl PR_SET_KEEPCAPS".to_owned())?;
-        set_thread_groups(&self.groups).step(|| "setgroups".to_owned())?;
+        match groups {
+            Groups::Set => {
+                set_thread_groups(&self.groups).step(|| "setgroups".to_owned())?;
+            }
+            Groups::Kept if self.groups.is_empty() => {}
+            Groups::Kept => {
+                return Err(Failure::invalid(
+                    "process.user.additionalGids",
+                    "a caller without root's rights cannot set groups in a user namespace",
+                ));
+            }
+        }
         set_thread_res_gid(self.gid, self.gid, self.gid).step(|| "setresgid".to_owned())?;
         set_thread_res_uid(self.uid, self.uid, self.uid).step(|| "setresuid".to_owned())?;
         set_keep_capabilities(false).step(|| "prctl PR_SET_KEEPCAPS".to_owned())?;

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, Uid, chmodat, chownat, makedev, mknodat, statat, symlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, fstat, major, makedev,
+    minor, mknodat, open, statat, symlinkat,
 };
 use rustix::io::Errno;
+use rustix::mount::mount_bind;
 
-use crate::confined::{Missing, Root};
+use crate::confined::{Missing, Root, by_handle};
 use crate::failure::{Failure, Step};
 
 /// A device node to make.
@@ -85,7 +87,47 @@ impl Device {
         })
     }
 
-    fn make(&self, root: &Root<'_>) -> Result<(), Failure> {
+    fn make(&self, root: &Root<'_>, nodes: Nodes) -> Result<(), Failure> {
+        match nodes {
+            Nodes::Bound if self.kind != FileType::Fifo => self.bind(root),
+            Nodes::Made | Nodes::Bound => self.make_node(root),
+        }
+    }
+
+    /// The machine's node, in an empty file's place.
+    fn bind(&self, root: &Root<'_>) -> Result<(), Failure> {
+        let numbers = format!("{}:{}", major(self.number), minor(self.number));
+        let by_number = match self.kind {
+            FileType::BlockDevice => Path::new("/dev/block").join(numbers),
+            _ => Path::new("/dev/char").join(numbers),
+        };
+        let mut found = None;
+        for path in [&self.path, &by_number] {
+            match open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+                Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                answer => {
+                    let node = answer.on("open the machine's", path)?;
+                    let status = fstat(&node).on("stat the machine's", path)?;
+                    if self.is(&status) {
+                        found = Some(node);
+                        break;
+                    }
+                }
+            }
+        }
+        let step = "in a user namespace, bind the machine's";
+        let node = found.ok_or(Errno::NODEV).on(step, &self.path)?;
+        let place = root
+            .create(&self.path, Missing::File)
+            .on("open the place of", &self.path)?;
+        mount_bind(by_handle(&node), by_handle(&place)).on(step, &self.path)
+    }
+
+    fn is(&self, status: &Stat) -> bool {
+        FileType::from_raw_mode(status.st_mode) == self.kind && status.st_rdev == self.number
+    }
+
+    fn make_node(&self, root: &Root<'_>) -> Result<(), Failure> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let name = self.path.file_name().unwrap_or(OsStr::new("."));
         let folder = root
@@ -97,9 +139,7 @@ impl Device {
             Err(Errno::EXIST) => {
                 let found =
                     statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).on("stat", &self.path)?;
-                let same = FileType::from_raw_mode(found.st_mode) == self.kind
-                    && found.st_rdev == self.number;
-                if !same {
+                if !self.is(&found) {
                     return Err(Errno::EXIST).on("make the device", &self.path);
                 }
             }
@@ -119,8 +159,18 @@ impl Device {
     }
 }
 
+/// How a container comes by its device nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nodes {
+    /// By mknod.
+    Made,
+    /// By bind mounts of the machine's: what mknod refuses in a user namespace,
+    /// or makes (Linux 4.18 to 4.20) so that it cannot be opened.
+    Bound,
+}
+
 /// Fills /dev inside `root`.
-pub(crate) fn populate(root: &Root<'_>, devices: &[Device]) -> Result<(), Failure> {
+pub(crate) fn populate(root: &Root<'_>, devices: &[Device], nodes: Nodes) -> Result<(), Failure> {
     for (path, major, minor) in DEFAULTS {
         let device = Device {
             path: PathBuf::from(path),
@@ -129,10 +179,10 @@ pub(crate) fn populate(root: &Root<'_>, devices: &[Device]) -> Result<(), Failur
             mode: Mode::from_raw_mode(0o666),
             owner: (0, 0),
         };
-        device.make(root)?;
+        device.make(root, nodes)?;
     }
     for device in devices {
-        device.make(root)?;
+        device.make(root, nodes)?;
     }
     let folder = root.open(Path::new("/dev")).on("open", Path::new("/dev"))?;
     for (name, target) in LINKS {

@@ -10,6 +10,13 @@
 //! its own and docker's list of devices; a machine that cannot give it those
 //! runs it only with podman's `--cgroups disabled`. `--name` is the ID for
 //! `runtime pause`.
+//! own profile unless `--security-opt seccomp=` says otherwise. Standard input is
+//! always its own, `--interactive` or not; with `--tty` it is typed.
+//!
+//! `--userns` maps the container's 0 to 65535 to 100000 to 165535, or, to a
+//! caller without root's rights, its root to that caller and nobody else;
+//! `--userns=FIRST[:COUNT]` maps those from FIRST on. DIR must belong to them: no
+//! owner is changed.
 
 mod options;
 mod profile;
@@ -30,5 +37,5 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Line,
     let id = options
         .name
         .unwrap_or_else(|| format!("run-{}", std::process::id()));
-    Ok(line(made.and_then(|bundle| run_bundle(bundle, &id))))
+    Ok(line(made.and_then(|bundle| run_bundle(bundle, &id, None))))
 }

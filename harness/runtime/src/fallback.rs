@@ -36,7 +36,8 @@ pub enum Fallback {
     /// prctl, without them.
     SeccompFlags,
     /// memfd_create (Linux 3.17): the runtime runs from a read-only bind mount
-    /// of its program, not from a sealed copy.
+    /// of its program, or, without root's rights, from a copy without a name; not
+    /// from a sealed copy.
     MemfdCreate,
     /// mount_setattr (Linux 5.12): the mounts below a volume are made read-only
     /// one by one.
@@ -53,6 +54,115 @@ pub enum Fallback {
     /// iptables' kernel interface (CONFIG_IP_NF_NAT) is not there either: a
     /// process forwards to published ports, and there is no way out.
     Iptables,
+    /// A sysfs of its own is refused to a container whose user namespace the
+    /// network namespace does not belong to: it is shown the machine's.
+    BoundSysfs,
+}
+
+impl Fallback {
+    /// Every one; a test holds it against the type.
+    pub const ALL: [Self; 17] = [
+        Self::Openat2,
+        Self::CloseRange,
+        Self::CgroupNamespace,
+        Self::AmbientCapabilities,
+        Self::NewerCapability,
+        Self::NoCgroups,
+        Self::InitialRoot,
+        Self::UnknownSystemCall,
+        Self::SeccompLog,
+        Self::SeccompFlags,
+        Self::MemfdCreate,
+        Self::MountSetattr,
+        Self::NoMessageQueues,
+        Self::NoSwapLimit,
+        Self::Nftables,
+        Self::Iptables,
+        Self::BoundSysfs,
+    ];
+
+    /// What it is for, and what is done instead: a line each of `runtime fallbacks`.
+    pub fn told(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Openat2 => (
+                "openat2 (5.6)",
+                "paths are walked a component at a time, no link followed by the kernel",
+            ),
+            Self::CloseRange => (
+                "close_range (5.9)",
+                "descriptors are read from /proc/self/fd and closed one by one",
+            ),
+            Self::CgroupNamespace => (
+                "cgroup namespaces (4.6)",
+                "the container's own cgroups are bind mounted",
+            ),
+            Self::AmbientCapabilities => (
+                "ambient capabilities (4.3)",
+                "a program that is not root keeps none",
+            ),
+            Self::NewerCapability => (
+                "a capability newer than the kernel",
+                "it is left out, as no process has it",
+            ),
+            Self::NoCgroups => (
+                "a mounted cgroup hierarchy",
+                "the container is shown none either",
+            ),
+            Self::InitialRoot => (
+                "pivot_root from the initial root (7.0)",
+                "the machine's root is bound over itself first",
+            ),
+            Self::UnknownSystemCall => (
+                "a call of the profile's that is known here",
+                "the name is left out, as no process can make the call",
+            ),
+            Self::SeccompLog => (
+                "SCMP_ACT_LOG (4.14)",
+                "the calls are allowed and not logged",
+            ),
+            Self::SeccompFlags => (
+                "seccomp (3.17) or its flags (4.14, 4.17)",
+                "the filter is installed by prctl, without flags",
+            ),
+            Self::MemfdCreate => (
+                "memfd_create (3.17)",
+                "the runtime runs from a read-only bind mount, or from a copy without a name",
+            ),
+            Self::MountSetattr => (
+                "mount_setattr (5.12)",
+                "mounts below a volume are made read-only one by one",
+            ),
+            Self::NoMessageQueues => (
+                "POSIX message queues (CONFIG_POSIX_MQUEUE)",
+                "there is no file system on /dev/mqueue",
+            ),
+            Self::NoSwapLimit => (
+                "a limit on swap (CONFIG_MEMCG_SWAP, before 6.1 swapaccount=1)",
+                "the one that comes with docker's --memory is left out",
+            ),
+            Self::Nftables => (
+                "nf_tables (CONFIG_NF_TABLES; for several chains that translate 4.18)",
+                "addresses are translated by iptables' kernel interface",
+            ),
+            Self::Iptables => (
+                "iptables' kernel interface (CONFIG_IP_NF_NAT)",
+                "a process forwards to published ports, and there is no way out",
+            ),
+            Self::BoundSysfs => (
+                "a sysfs in a user namespace without a network namespace",
+                "the machine's is bind mounted, read-only where asked",
+            ),
+        }
+    }
+
+    /// As a status line has it: `openat2`.
+    pub fn name(self) -> String {
+        // A unit variant is a string.
+        serde_json::to_value(self)
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default()
+    }
 }
 
 /// The fallbacks taken so far.
@@ -68,5 +178,20 @@ impl Fallbacks {
     /// All of them, sorted.
     pub fn list(&self) -> Vec<Fallback> {
         self.0.borrow().iter().copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// serde tells the names of all variants when it is given another.
+    #[test]
+    fn all_is_all() {
+        let error = serde_json::from_str::<Fallback>("\"none of them\"").unwrap_err();
+        let error = error.to_string();
+        let told: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        let listed: Vec<String> = Fallback::ALL.map(Fallback::name).to_vec();
+        assert_eq!(told, listed);
     }
 }

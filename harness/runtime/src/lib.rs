@@ -5,19 +5,14 @@
 //! runs on ([`layer`]) and the configuration docker would write ([`config`]).
 //!
 //! What it does of a config.json is a list (`refusal`), and what is not on it is
-//! refused by its place. Refused are above all: `hooks`, `process.terminal`,
-//! `process.apparmorProfile`, `.selinuxLabel`, `.scheduler`, `.ioPriority`,
-//! `linux.sysctl`, `.intelRdt`, `.mountLabel`, `.personality`, of
-//! `linux.resources` the parts `blockIO`, `hugepageLimits`, `network`, `rdma` and
-//! some of `memory` and `cpu`, namespaces of type user and time and those given
-//! by path, `mounts[].uidMappings`, SCMP_ACT_NOTIFY, and what is not Linux. Done
-//! besides the root, mounts, ids and capabilities: `process.rlimits`,
-//! `.oomScoreAdj`, `linux.seccomp`, `.cgroupsPath`, and of `.resources` memory,
-//! pids, cpu, devices and `unified` ([`cgroup`]).
+//! refused by its place; `runtime refused` prints what that leaves of the
+//! specification ([`specification`]).
+//!
 //! Of annotations one is read, `org.matrix.network` ([`network`]).
 //!
 //! It runs on Linux 3.10 and later: what a kernel may lack is tried and met with
-//! a second way, which the line tells ([`fallback`]).
+//! a second way, which the line tells; `runtime fallbacks` prints them all
+//! ([`fallback`]).
 
 mod bundle;
 pub mod cgroup;
@@ -44,5 +39,8 @@ pub mod run;
 pub mod seccomp;
 mod self_copy;
 mod signal;
+pub mod specification;
 mod state;
 pub mod status;
+mod terminal;
+pub mod user_namespace;

@@ -6,9 +6,10 @@ mod guard;
 pub(crate) mod options;
 mod recursive;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, StatVfsMountFlags, fstatvfs};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags, fstat, open, statvfs};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, mount, mount_bind, mount_bind_recursive, mount_change, mount_remount,
@@ -106,10 +107,23 @@ impl MountPoint {
         matches!(self.kind, Kind::Cgroup)
     }
 
-    /// Mounts it inside `root`.
+    /// What a bind mount shows, opened as long as the caller's own rights last.
+    pub(crate) fn open_source(&self) -> Result<Option<OwnedFd>, Failure> {
+        match &self.kind {
+            Kind::Bind { source, .. } => {
+                open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+                    .on("bind mount", source)
+                    .map(Some)
+            }
+            Kind::Cgroup | Kind::FileSystem { .. } => Ok(None),
+        }
+    }
+
+    /// Mounts it inside `root`; `opened` is its [`MountPoint::open_source`].
     pub(crate) fn make(
         &self,
         root: &Root<'_>,
+        opened: Option<OwnedFd>,
         cgroups: &Cgroups,
         fallbacks: &Fallbacks,
     ) -> Result<(), Failure> {
@@ -122,13 +136,25 @@ impl MountPoint {
                     .create(&self.destination, Missing::Folder)
                     .on("open the mount point", &self.destination)?;
                 let data = (!self.options.data.is_empty()).then_some(self.options.data.as_c_str());
-                match mount(
+                // One that can be done without is nothing to log.
+                let silent = match name.as_str() {
+                    "mqueue" => MountFlags::SILENT,
+                    _ => MountFlags::empty(),
+                };
+                let answer = mount(
                     source,
                     by_handle(&target),
                     name.as_str(),
-                    self.options.flags,
+                    self.options.flags | silent,
                     data,
-                ) {
+                );
+                match answer {
+                    // The network namespace is the machine's and not of the
+                    // container's user namespace.
+                    Err(Errno::PERM) if name == "sysfs" => {
+                        fallbacks.record(Fallback::BoundSysfs);
+                        self.bind_sysfs(root, &target)?;
+                    }
                     // A file system few programs look for: a kernel without it
                     // still runs all others.
                     Err(Errno::NODEV) if name == "mqueue" => {
@@ -138,7 +164,10 @@ impl MountPoint {
                     answer => answer.map_err(|errno| self.refused(name, errno))?,
                 }
             }
-            Kind::Bind { source, bind } => self.bind(root, source, *bind, fallbacks)?,
+            Kind::Bind { source, bind } => {
+                let opened = opened.ok_or(Errno::BADF).on("bind mount", source)?;
+                self.bind(root, source, &opened, *bind, fallbacks)?;
+            }
         }
         if let Some(propagation) = self.options.propagation {
             let mounted = self.reopened(root)?;
@@ -152,10 +181,11 @@ impl MountPoint {
         &self,
         root: &Root<'_>,
         source: &Path,
+        opened: &OwnedFd,
         bind: Bind,
         fallbacks: &Fallbacks,
     ) -> Result<(), Failure> {
-        let status = rustix::fs::stat(source).on("bind mount", source)?;
+        let status = fstat(opened).on("bind mount", source)?;
         let missing = match FileType::from_raw_mode(status.st_mode) {
             FileType::Directory => Missing::Folder,
             _ => Missing::File,
@@ -163,10 +193,10 @@ impl MountPoint {
         let target = root
             .create(&self.destination, missing)
             .on("open the mount point", &self.destination)?;
-        guard::over_proc(&target, source, &self.destination)?;
+        guard::over_proc(&target, source, opened, &self.destination)?;
         match bind {
-            Bind::Single => mount_bind(source, by_handle(&target)),
-            Bind::Recursive => mount_bind_recursive(source, by_handle(&target)),
+            Bind::Single => mount_bind(by_handle(opened), by_handle(&target)),
+            Bind::Recursive => mount_bind_recursive(by_handle(opened), by_handle(&target)),
         }
         .on("bind mount on", &self.destination)?;
         // bind(2) takes no other flag: they need a second call, which would
@@ -184,13 +214,27 @@ impl MountPoint {
             return Ok(());
         }
         let had = flags_of(&mounted).on("statvfs", &self.destination)?;
-        let flags = (had - self.options.cleared) | self.options.flags;
+        let flags = changed(had, self.options.cleared, self.options.flags);
         mount_remount(by_handle(&mounted), MountFlags::BIND | flags, c"")
             .on("set the flags of", &self.destination)
     }
 
+    /// The machine's, whose ids mean nobody inside, with its flags added to.
+    fn bind_sysfs(&self, root: &Root<'_>, target: &OwnedFd) -> Result<(), Failure> {
+        mount_bind_recursive("/sys", by_handle(target))
+            .on("bind the machine's /sys on", &self.destination)?;
+        let mounted = self.reopened(root)?;
+        let had = flags_of(&mounted).on("statvfs", &self.destination)?;
+        mount_remount(
+            by_handle(&mounted),
+            MountFlags::BIND | had | self.options.flags,
+            c"",
+        )
+        .on("set the flags of", &self.destination)
+    }
+
     /// The first descriptor is of what the mount now covers.
-    fn reopened(&self, root: &Root<'_>) -> Result<std::os::fd::OwnedFd, Failure> {
+    fn reopened(&self, root: &Root<'_>) -> Result<OwnedFd, Failure> {
         root.open(&self.destination)
             .on("open the mount on", &self.destination)
     }
@@ -205,6 +249,13 @@ impl MountPoint {
             // the option is unknown.
             (Errno::INVAL, _) if name == "devpts" => Failure::Unsupported {
                 what: "devpts with newinstance (CONFIG_DEVPTS_MULTIPLE_INSTANCES)".to_owned(),
+            },
+            // Of a user namespace's, unless it is privileged otherwise.
+            (Errno::PERM, _) if name == "proc" => Failure::Unsupported {
+                what: "file system proc of its own for this container: in a user namespace it is \
+                       refused while anything of the machine's own /proc is covered, as it is in \
+                       another container"
+                    .to_owned(),
             },
             _ => Failure::System {
                 step: format!("mount {name} on {}", self.destination.display()),
@@ -231,22 +282,47 @@ impl Kind {
     }
 }
 
-/// The flags of the mount `handle` lies on, as mount(2) takes them.
-pub(crate) fn flags_of(handle: &std::os::fd::OwnedFd) -> Result<MountFlags, Errno> {
-    const BOTH: [(StatVfsMountFlags, MountFlags); 6] = [
+/// The flags of the mount `handle` lies on, as mount(2) takes them. With all of
+/// them it can be mounted again also where a user namespace locks them.
+pub(crate) fn flags_of(handle: &OwnedFd) -> Result<MountFlags, Errno> {
+    // By name: a descriptor of O_PATH takes fstatfs from Linux 3.12 on only.
+    flags_at(&by_handle(handle))
+}
+
+/// The same of a path.
+pub(crate) fn flags_at(path: &Path) -> Result<MountFlags, Errno> {
+    const BOTH: [(StatVfsMountFlags, MountFlags); 7] = [
         (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
         (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
         (StatVfsMountFlags::NODEV, MountFlags::NODEV),
         (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
         (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
         (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
     ];
-    let status = fstatvfs(handle)?;
+    let status = statvfs(path)?;
     let mut flags = MountFlags::empty();
     for (seen, flag) in BOTH {
         flags.set(flag, status.f_flag.contains(seen));
     }
+    // Who says nothing of access times gets relatime (up to Linux 3.16 also where
+    // it was not).
+    let said = MountFlags::NOATIME | MountFlags::RELATIME;
+    flags.set(MountFlags::STRICTATIME, !flags.intersects(said));
     Ok(flags)
+}
+
+/// What becomes of flags where some are cleared and some set; of the three ways
+/// with access times one is always said.
+fn changed(had: MountFlags, cleared: MountFlags, set: MountFlags) -> MountFlags {
+    let times = MountFlags::NOATIME | MountFlags::RELATIME | MountFlags::STRICTATIME;
+    let mut flags = had - cleared;
+    if set.intersects(times) {
+        flags -= times;
+    } else if !flags.intersects(times) {
+        flags |= MountFlags::RELATIME;
+    }
+    flags | set
 }
 
 /// `text` of /proc/self/mountinfo or the like, with the path in errors.
@@ -254,4 +330,28 @@ pub(crate) fn read_proc(path: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path)
         .map_err(errno_of)
         .on("read", Path::new(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_way_with_access_times_is_said() {
+        let (no, rel, strict, ro) = (
+            MountFlags::NOATIME,
+            MountFlags::RELATIME,
+            MountFlags::STRICTATIME,
+            MountFlags::RDONLY,
+        );
+        let none = MountFlags::empty();
+        for (had, cleared, set, result) in [
+            (rel, none, ro, rel | ro),
+            (strict, none, no, no),
+            (no, no, none, rel),
+            (no | ro, ro, strict, strict),
+        ] {
+            assert_eq!(changed(had, cleared, set), result);
+        }
+    }
 }

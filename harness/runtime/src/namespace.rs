@@ -1,20 +1,85 @@
 //! The container's namespaces.
 
+use std::path::Path;
+
 use rustix::fd::AsRawFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{Pid, geteuid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::bundle::Namespace;
 use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
+use crate::user_namespace::explain;
 
-/// Makes one, and goes into it (of a PID namespace: the next child does). False
-/// where the kernel has none and the container can do without.
-pub(crate) fn enter(namespace: Namespace, fallbacks: &Fallbacks) -> Result<bool, Failure> {
+const PID_SWITCH: &str = "PID namespaces (CONFIG_PID_NS)";
+
+/// Forks the first process off, in a PID namespace of its own and, if asked, a
+/// user namespace which that belongs to. `None` in the first process. The caller
+/// must have one thread.
+///
+/// By clone, not by unshare and fork: the runtime itself stays outside, and other
+/// children it may need do too.
+pub(crate) fn first_process(user: bool) -> Result<Option<Pid>, Failure> {
+    let mut flags = libc::CLONE_NEWPID | libc::SIGCHLD;
+    if user {
+        flags |= libc::CLONE_NEWUSER;
+    }
+    // SAFETY: without a stack and without CLONE_VM clone is fork, and the process
+    // has one thread, so the child may do all it likes.
+    let answer = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+    match answer {
+        -1 => Err(not_born(last_errno(), user)),
+        child => Ok(libc::pid_t::try_from(child).ok().and_then(Pid::from_raw)),
+    }
+}
+
+fn not_born(errno: Errno, user: bool) -> Failure {
+    let missing = |kind: &str| !Path::new("/proc/self/ns").join(kind).exists();
+    let unsupported = |what: String| Failure::Unsupported { what };
+    match errno {
+        Errno::INVAL if missing("pid") => unsupported(PID_SWITCH.to_owned()),
+        Errno::INVAL | Errno::NOSPC | Errno::USERS if user => {
+            let why = explain(errno, !geteuid().is_root());
+            unsupported(format!("user namespace for this container ({why})"))
+        }
+        Errno::PERM | Errno::ACCESS if user => {
+            let why = explain(errno, !geteuid().is_root());
+            unsupported(format!("user namespace for this caller ({why})"))
+        }
+        Errno::INVAL => unsupported(PID_SWITCH.to_owned()),
+        Errno::NOSPC => unsupported(full(PID_SWITCH)),
+        Errno::PERM if !geteuid().is_root() => Failure::System {
+            step: "make a container without root's rights, for which its configuration has no \
+                   namespace of type user (docker's dialect: --userns)"
+                .to_owned(),
+            errno,
+        },
+        errno => Failure::System {
+            step: "clone the first process".to_owned(),
+            errno,
+        },
+    }
+}
+
+/// user.max_*_namespaces, Linux 4.9.
+fn full(switch: &str) -> String {
+    format!("room for more {switch}: user.max_*_namespaces")
+}
+
+/// Makes one, and goes into it; `user` tells whether it belongs to a user
+/// namespace of the container's. False where the kernel has none and the
+/// container can do without.
+pub(crate) fn enter(
+    namespace: Namespace,
+    user: bool,
+    fallbacks: &Fallbacks,
+) -> Result<bool, Failure> {
     let (flag, switch) = match namespace {
-        Namespace::Pid => (UnshareFlags::NEWPID, "PID namespaces (CONFIG_PID_NS)"),
+        // They are where this process was born.
+        Namespace::User | Namespace::Pid => return Ok(true),
         Namespace::Cgroup => (
             UnshareFlags::NEWCGROUP,
             "cgroup namespaces (CONFIG_CGROUPS)",
@@ -41,9 +106,14 @@ pub(crate) fn enter(namespace: Namespace, fallbacks: &Fallbacks) -> Result<bool,
         Err(Errno::INVAL) => Err(Failure::Unsupported {
             what: switch.to_owned(),
         }),
-        // user.max_*_namespaces, Linux 4.9.
-        Err(Errno::NOSPC) => Err(Failure::Unsupported {
-            what: format!("room for more {switch}: user.max_*_namespaces"),
+        Err(Errno::NOSPC) => Err(Failure::Unsupported { what: full(switch) }),
+        // AppArmor's restriction lets a user namespace be made, and gives nobody
+        // any rights in it.
+        Err(errno @ (Errno::PERM | Errno::ACCESS)) if user => Err(Failure::Unsupported {
+            what: format!(
+                "rights in a user namespace of this caller's ({})",
+                explain(errno, true)
+            ),
         }),
         Err(errno) => Err(errno).step(|| format!("unshare {namespace:?}")),
     }

@@ -15,27 +15,30 @@
 //!   them is its own affair.
 
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use crate::bundle::{Bundle, Namespace};
+use crate::bundle::Bundle;
 use crate::cgroup::Group;
 use crate::container;
-use crate::descriptor::last_errno;
+use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::handshake::{self, Message, Outside, Stage};
 use crate::network::Connection;
 use crate::status::{Line, NetworkLine, Status};
+use crate::terminal::Link;
 use crate::{namespace, self_copy, signal};
 
 /// Runs the container of the bundle in `folder` to its end, as `id`. The process
-/// must have one thread; the container gets its descriptors 0, 1 and 2.
-pub fn run(folder: &Path, id: &str) -> Line {
-    line(Bundle::load(folder).and_then(|bundle| run_bundle(bundle, id)))
+/// must have one thread; the container gets its descriptors 0, 1 and 2, or with
+/// `process.terminal` a terminal, whose other end goes to the socket `console`,
+/// or is served here where there is none.
+pub fn run(folder: &Path, id: &str, console: Option<&Path>) -> Line {
+    line(Bundle::load(folder).and_then(|bundle| run_bundle(bundle, id, console)))
 }
 
 /// The line for a failure, too.
@@ -49,7 +52,11 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
 }
 
 /// Runs the container of a bundle that was read, to its end.
-pub(crate) fn run_bundle(mut bundle: Bundle, id: &str) -> Result<Line, Failure> {
+pub(crate) fn run_bundle(
+    mut bundle: Bundle,
+    id: &str,
+    console: Option<&Path>,
+) -> Result<Line, Failure> {
     let fallbacks = Fallbacks::default();
     self_copy::note(&fallbacks);
     let mut outside = OutsideParts {
@@ -61,7 +68,7 @@ pub(crate) fn run_bundle(mut bundle: Bundle, id: &str) -> Result<Line, Failure> 
     };
     let ran = connect(&mut bundle, &fallbacks).and_then(|network| {
         outside.network = network;
-        contain(&bundle, &mut outside)
+        contain(&bundle, &mut outside, console)
     });
     // However it went: nothing of the container is left outside of it.
     let network = outside.network.map(disconnect);
@@ -82,31 +89,36 @@ struct OutsideParts {
 }
 
 /// From the fork to the end of all of the container's processes.
-fn contain(bundle: &Bundle, parts: &mut OutsideParts) -> Result<Line, Failure> {
+fn contain(
+    bundle: &Bundle,
+    parts: &mut OutsideParts,
+    console: Option<&Path>,
+) -> Result<Line, Failure> {
     let (inside, outside) = handshake::pipes()?;
-    namespace::enter(Namespace::Pid, &Fallbacks::default())?;
+    let (link, console) = Link::new(bundle.terminal.as_ref(), console)?;
     signal::hold()?;
-    // SAFETY: the process has one thread, so the child may do all it likes.
-    let child = match unsafe { libc::fork() } {
-        -1 => return Err(last_errno()).step(|| "fork".to_owned()),
-        0 => {
-            drop(outside);
-            let told = container::start(bundle, inside);
-            // SAFETY: _exit ends the process without running what the
-            // runtime's copy will run.
-            unsafe { libc::_exit(if told { 1 } else { 2 }) }
-        }
-        child => child,
+    let Some(child) = namespace::first_process(bundle.user_namespace.is_some())? else {
+        drop((outside, link));
+        let told = container::start(bundle, inside, console);
+        // SAFETY: _exit ends the process without running what the runtime's copy
+        // will run.
+        unsafe { libc::_exit(if told { 1 } else { 2 }) }
     };
-    drop(inside);
-    let Some(child) = Pid::from_raw(child) else {
-        return Err(Errno::SRCH).step(|| "fork".to_owned());
-    };
+    drop((inside, console));
     signal::forward_to(child)?;
-    let story = listen(outside, |stage| prepare(stage, child, parts));
+    let story = listen(outside, |stage| prepare(bundle, stage, child, parts));
     if let Some(network) = &mut parts.network {
         // Bound by now, or never.
         network.files = None;
+    }
+    let relayed = match (&story, link) {
+        (Ok(Story { ready: true, .. }), Some(link)) => link.relay(),
+        _ => Ok(()),
+    };
+    if relayed.is_err() {
+        // Nobody serves its terminal any more. That it may have ended by now is
+        // seen below.
+        let _ = kill_process(child, Signal::KILL);
     }
     let end = wait(child)?;
     signal::forward_to_nobody();
@@ -118,6 +130,7 @@ fn contain(bundle: &Bundle, parts: &mut OutsideParts) -> Result<Line, Failure> {
         }
         None => false,
     };
+    relayed?;
     Ok(conclude(story?, end, memory))
 }
 
@@ -142,16 +155,29 @@ fn disconnect(network: Connection) -> NetworkLine {
     }
 }
 
-/// The runtime's part, outside of the container, while its first process stands
-/// at `stage`.
-fn prepare(stage: Stage, first: Pid, parts: &OutsideParts) -> Result<(), Failure> {
+/// The runtime's part, outside of the container, while `child` stands at `stage`.
+fn prepare(bundle: &Bundle, stage: Stage, child: Pid, parts: &OutsideParts) -> Result<(), Failure> {
     let group = parts.group.as_ref();
     match stage {
-        Stage::Born => group.map_or(Ok(()), |group| group.join(first)),
+        Stage::Born => {
+            group.map_or(Ok(()), |group| group.join(child))?;
+            if let Some(score) = bundle.oom_score {
+                let path = PathBuf::from(format!("/proc/{}/oom_score_adj", child.as_raw_nonzero()));
+                std::fs::write(&path, score.to_string())
+                    .map_err(errno_of)
+                    .on("write", &path)?;
+            }
+            if let Some(namespace) = &bundle.user_namespace {
+                // Rights in the container's own namespace are not enough for it.
+                bundle.credentials.raise_ceilings(child)?;
+                namespace.write_maps(child)?;
+            }
+            Ok(())
+        }
         Stage::Namespaces => parts
             .network
             .as_ref()
-            .map_or(Ok(()), |network| network.enter(first)),
+            .map_or(Ok(()), |network| network.enter(child)),
         Stage::Root => group.map_or(Ok(()), Group::restrict_devices),
     }
 }

@@ -3,20 +3,24 @@
 //! opens as `/proc/1/exe`, is the machine's own runtime, and writable to root
 //! once it has ended (CVE-2019-5736). So the runtime starts itself again from a
 //! sealed copy in memory, or, where there is no memfd_create (before Linux
-//! 3.17), from a read-only bind mount of its file that nobody else sees.
+//! 3.17), from a read-only bind mount of its file that nobody else sees. To a
+//! caller without root's rights mounting is refused: its runtime starts from a
+//! copy without a name, which can be written to and is nobody else's.
 
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::{
-    MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstatvfs,
+    MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatvfs,
     memfd_create, readlink,
 };
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount_bind, mount_change, mount_remount};
+use rustix::process::{geteuid, getpid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::confined::by_handle;
@@ -38,17 +42,18 @@ pub(crate) fn ensure() -> Result<(), Failure> {
     let own = File::open(OWN)
         .map_err(errno_of)
         .on("open", Path::new(OWN))?;
-    if is_sealed(&own) || is_readonly(&own)? {
+    if is_sealed(&own) || is_readonly(&own)? || is_nameless(&own)? {
         return Ok(());
     }
-    match sealed(own) {
+    match sealed(&own) {
         Ok(copy) => start_again(&copy),
-        Err(Errno::NOSYS) => {
+        Err(Errno::NOSYS) if geteuid().is_root() => {
             bind_readonly()?;
             // Resolved anew, over the mount.
             let path = readlink(OWN, Vec::new()).on("read", Path::new(OWN))?;
             exec(path)
         }
+        Err(Errno::NOSYS) => start_again(&nameless(&own)?),
         Err(errno) => Err(errno).step(|| "copy the runtime's program into memory".to_owned()),
     }
 }
@@ -71,7 +76,35 @@ fn is_readonly(file: &File) -> Result<bool, Failure> {
         .on("statvfs", Path::new(OWN))
 }
 
-fn sealed(mut own: File) -> Result<OwnedFd, Errno> {
+fn is_nameless(file: &File) -> Result<bool, Failure> {
+    fstat(file)
+        .map(|status| status.st_nlink == 0 && status.st_uid == geteuid().as_raw())
+        .on("stat", Path::new(OWN))
+}
+
+/// A file of the caller's whose name is gone before anything is in it.
+fn nameless(mut own: &File) -> Result<OwnedFd, Failure> {
+    let path = std::env::temp_dir().join(format!("runtime-{}", getpid().as_raw_nonzero()));
+    let mut made = || -> std::io::Result<OwnedFd> {
+        let mut options = OpenOptions::new();
+        let mut copy = options
+            .write(true)
+            .create_new(true)
+            .mode(0o700)
+            .open(&path)?;
+        // What is written to cannot be started.
+        let handle = File::open(&path)?;
+        std::fs::remove_file(&path)?;
+        own.seek(SeekFrom::Start(0))?;
+        std::io::copy(&mut own, &mut copy)?;
+        Ok(handle.into())
+    };
+    made()
+        .map_err(errno_of)
+        .on("copy the runtime's program to", &path)
+}
+
+fn sealed(mut own: &File) -> Result<OwnedFd, Errno> {
     let copy = memfd_create("runtime", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(copy);
     own.seek(SeekFrom::Start(0)).map_err(errno_of)?;

@@ -102,6 +102,7 @@ mod tests {
                 status,
                 fallbacks: vec![],
                 cgroup: None,
+                network: None,
             };
             of(&ended(&format!(
                 "{}\n",

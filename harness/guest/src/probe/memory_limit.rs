@@ -28,9 +28,11 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     let (said, status) = container.end()?;
     came_up(&status)?;
     rig.outside(format_args!("the container ended with {status:?}"));
-    expect(status == Status::OutOfMemory, || match said.of("allocate 64") {
-        Ok(answer) => format!("64 MiB were not too much under a limit of 32: {answer}"),
-        Err(_) => format!("the program ended with {status:?}, not killed for memory"),
+    expect(status == Status::OutOfMemory, || {
+        match said.of("allocate 64") {
+            Ok(answer) => format!("64 MiB were not too much under a limit of 32: {answer}"),
+            Err(_) => format!("the program ended with {status:?}, not killed for memory"),
+        }
     })?;
     let lines = log.read()?;
     let told = lines

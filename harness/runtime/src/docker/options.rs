@@ -16,7 +16,7 @@ pub(super) struct Options {
     pub(super) environment: Vec<(String, String)>,
     pub(super) directory: PathBuf,
     pub(super) user: (u32, u32),
-    pub(super) user_namespace: bool,
+    pub(super) users: Users,
     /// Where nothing is said of it, a published port asks for a bridge.
     pub(super) network: Option<Mode>,
     /// Bytes.
@@ -39,6 +39,22 @@ pub(super) struct Options {
     pub(super) hostname: String,
     pub(super) terminal: bool,
     pub(super) command: Vec<String>,
+}
+
+/// `--userns`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Users {
+    /// None: the machine's.
+    Host,
+    /// What the caller can have: 65,536 ids from 100,000 on, or its own alone.
+    Own,
+    /// So many from this one on are the container's from 0 on.
+    From {
+        /// Outside.
+        first: u32,
+        /// How many.
+        count: u32,
+    },
 }
 
 /// `--security-opt seccomp=`.
@@ -75,11 +91,13 @@ const VALUED: [(&str, &str); 18] = [
 ];
 
 /// Options that stand alone.
-const FLAGS: [(&str, &str); 4] = [
+const FLAGS: [(&str, &str); 5] = [
     ("--userns", ""),
     ("--read-only", ""),
     ("--init", ""),
     ("--tty", "-t"),
+    // Standard input is the container's in any case.
+    ("--interactive", "-i"),
 ];
 
 /// Reads what comes after `run`. The error says what is wrong, in words.
@@ -92,7 +110,7 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         environment: Vec::new(),
         directory: PathBuf::from("/"),
         user: (0, 0),
-        user_namespace: false,
+        users: Users::Host,
         network: None,
         memory: None,
         pids: None,
@@ -135,11 +153,17 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         };
         if let (Some(flag), None) = (long(&FLAGS), &given) {
             match flag {
-                "--userns" => options.user_namespace = true,
+                "--userns" => options.users = Users::Own,
                 "--read-only" => options.readonly = true,
                 "--init" => options.init = true,
+                "--interactive" => {}
                 _ => options.terminal = true,
             }
+            continue;
+        }
+        // Both, as everybody types them.
+        if ["-it", "-ti"].contains(&name.as_str()) {
+            options.terminal = true;
             continue;
         }
         let Some(option) = long(&VALUED) else {
@@ -200,6 +224,7 @@ fn set(options: &mut Options, option: &str, value: &str) -> Result<(), String> {
                 _ => return Err("not implemented; none, host or bridge".to_owned()),
             });
         }
+        "--userns" => options.users = values::users(value)?,
         "--memory" => options.memory = Some(values::size(value)?),
         "--pids-limit" => {
             let limit: i64 = value.parse().map_err(|_parse| "not a number".to_owned())?;
@@ -265,7 +290,35 @@ mod tests {
         assert_eq!(one.command, ["ls", "-l", "--init"]);
         assert_eq!(one.environment, [("A".to_owned(), "b=c".to_owned())]);
         assert_eq!(one.tmpfs[0].1, ["size=1m", "noexec"]);
-        assert!(one.init && one.readonly && one.terminal && one.user_namespace);
+        assert!(one.init && one.readonly && one.terminal);
+        assert_eq!(one.users, Users::Own);
+    }
+
+    #[test]
+    fn keys_and_users_have_several_spellings() {
+        assert!(parsed("--rootfs /r -it -- sh").unwrap().terminal);
+        assert!(!parsed("--rootfs /r -i -- sh").unwrap().terminal);
+        for (option, users) in [
+            ("--userns=host", Users::Host),
+            ("--userns", Users::Own),
+            (
+                "--userns=5000",
+                Users::From {
+                    first: 5000,
+                    count: 65_536,
+                },
+            ),
+            (
+                "--userns=5000:10",
+                Users::From {
+                    first: 5000,
+                    count: 10,
+                },
+            ),
+        ] {
+            let made = parsed(&format!("--rootfs /r {option} -- sh")).unwrap();
+            assert_eq!(made.users, users, "{option}");
+        }
     }
 
     #[test]
@@ -296,8 +349,8 @@ mod tests {
                 "-v x:/y: \"x\" is not an absolute path",
             ),
             (
-                "--rootfs /r --userns=host -- ls",
-                "--userns host: not implemented",
+                "--rootfs /r --userns=remap -- ls",
+                "--userns remap: \"remap\" is no number",
             ),
             ("--rootfs", "--rootfs needs a value"),
         ] {

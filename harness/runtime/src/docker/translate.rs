@@ -1,13 +1,17 @@
 //! From options to a configuration.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capability, LinuxNamespaceType, LinuxSeccomp, Mount, Spec};
+use rustix::fs::stat;
+use rustix::process::{getegid, geteuid};
 use serde_json::{Value, json};
 
-use super::options::{Options, Seccomp};
+use super::options::{Options, Seccomp, Users};
 use super::profile::{self, Surroundings};
+use super::values::USERS;
 use crate::bundle::Bundle;
 use crate::cgroup::devices::DOCKERS;
 use crate::config::{Container, kernel_has_cgroup_namespaces};
@@ -22,18 +26,20 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// The container the options ask for.
 pub(super) fn bundle(options: &Options) -> Result<Bundle, Failure> {
-    let refused = |field: &str| Failure::NotImplemented {
-        field: field.to_owned(),
-    };
-    if options.user_namespace {
-        return Err(refused("--userns"));
-    }
     let rootfs = options
         .rootfs
         .canonicalize()
         .map_err(errno_of)
         .on("open the root", &options.rootfs)?;
-    let text = config(options, rootfs)?.to_string();
+    let users = mapping(options.users);
+    if let Some((owners, _)) = &users {
+        check_owner(&rootfs, owners)?;
+    }
+    let mut config = config(options, rootfs)?;
+    if let Some((uids, gids)) = &users {
+        map_users(&mut config, uids, gids);
+    }
+    let text = config.to_string();
     let mut bundle = Bundle::parse(&text, Path::new("/"))?;
     bundle.init = options.init;
     // docker goes on without it, too, and says so.
@@ -45,6 +51,56 @@ pub(super) fn bundle(options: &Options) -> Result<Bundle, Failure> {
         memory.swap_can_be_left_out = true;
     }
     Ok(bundle)
+}
+
+/// The first id outside and how many, of users and of groups.
+type Mapped = (Range<u32>, Range<u32>);
+
+/// What `--userns` without a number maps.
+const FIRST: u32 = 100_000;
+
+fn mapping(users: Users) -> Option<Mapped> {
+    let from = |first: u32, count: u32| first..first.saturating_add(count);
+    match users {
+        Users::Host => None,
+        Users::From { first, count } => Some((from(first, count), from(first, count))),
+        Users::Own if geteuid().is_root() => Some((from(FIRST, USERS), from(FIRST, USERS))),
+        Users::Own => Some((from(geteuid().as_raw(), 1), from(getegid().as_raw(), 1))),
+    }
+}
+
+/// In a root of somebody else's nothing could be made, and its files would be
+/// nobody's.
+fn check_owner(rootfs: &Path, owners: &Range<u32>) -> Result<(), Failure> {
+    let owner = stat(rootfs).on("stat", rootfs)?.st_uid;
+    if owners.contains(&owner) {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} is of user {owner}, who is nobody in the container\nhint: its files must belong to \
+         {} and the ids after it, which are root and the others inside",
+        rootfs.display(),
+        owners.start
+    );
+    Err(Failure::invalid("--userns", problem))
+}
+
+fn map_users(config: &mut Value, uids: &Range<u32>, gids: &Range<u32>) {
+    let map =
+        |ids: &Range<u32>| json!([{"containerID": 0, "hostID": ids.start, "size": ids.len()}]);
+    config["linux"]["uidMappings"] = map(uids);
+    config["linux"]["gidMappings"] = map(gids);
+    if let Some(namespaces) = config["linux"]["namespaces"].as_array_mut() {
+        namespaces.push(json!({"type": LinuxNamespaceType::User}));
+    }
+    // A terminal's group, tty, is nobody's where few are mapped.
+    if gids.len() <= 5 {
+        for mount in config["mounts"].as_array_mut().into_iter().flatten() {
+            if let Some(options) = mount["options"].as_array_mut() {
+                options.retain(|option| *option != json!("gid=5"));
+            }
+        }
+    }
 }
 
 /// config.json.
@@ -122,11 +178,14 @@ fn unwritable(source: serde_json::Error) -> Failure {
 }
 
 fn container(options: &Options, rootfs: PathBuf) -> Container {
-    let own = [
+    let mut own = vec![
         ("PATH", PATH),
         ("HOSTNAME", options.hostname.as_str()),
         ("HOME", if options.user.0 == 0 { "/root" } else { "/" }),
     ];
+    if options.terminal {
+        own.push(("TERM", "xterm"));
+    }
     let given = |name: &str| options.environment.iter().any(|(given, _)| given == name);
     let mut environment: Vec<(String, String)> = own
         .iter()
@@ -221,7 +280,10 @@ fn seccomp(
 ) -> Result<Option<LinuxSeccomp>, Failure> {
     let file = match &options.seccomp {
         Seccomp::Unconfined => return Ok(None),
-        Seccomp::Builtin => return Ok(Some(UnknownCalls::Enosys.profile())),
+        Seccomp::Builtin => {
+            let held = capabilities.iter().copied();
+            return Ok(Some(UnknownCalls::Enosys.profile(held)));
+        }
         Seccomp::File(file) => file,
     };
     let text = std::fs::read_to_string(file)

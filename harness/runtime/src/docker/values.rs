@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use super::options::Users;
 use crate::network::{PortMapping, Protocol};
 
 /// `-v HOST:CONTAINER[:ro]`.
@@ -109,6 +110,25 @@ pub(super) fn cpus(text: &str) -> Result<i64, String> {
         .and_then(|quota| quota.checked_add(part))
         .filter(|quota| *quota > 0)
         .ok_or_else(refused)
+}
+
+/// As many ids as the 16 bits of old have, what /etc/subuid usually gives.
+pub(super) const USERS: u32 = 65_536;
+
+/// `host`, or `FIRST[:COUNT]`.
+pub(super) fn users(text: &str) -> Result<Users, String> {
+    if text == "host" {
+        return Ok(Users::Host);
+    }
+    let number = |text: &str| {
+        text.parse::<u32>()
+            .map_err(|_parse| format!("{text:?} is no number; FIRST, FIRST:COUNT or host"))
+    };
+    let (first, count) = match text.split_once(':') {
+        None => (number(text)?, USERS),
+        Some((first, count)) => (number(first)?, number(count)?),
+    };
+    Ok(Users::From { first, count })
 }
 
 /// `UID[:GID]`, numbers.

@@ -2,15 +2,18 @@
 //! the container's own group down, on v1 (hybrid too) under a tmpfs.
 
 use std::ffi::{CString, OsStr};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, mkdirat, openat, symlinkat};
+use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount, mount_bind, mount_remount};
 
 use crate::cgroup::hierarchy::{self, Hierarchy, Version};
 use crate::confined::{Missing, Root, by_handle};
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
+use crate::mount::flags_of;
 
 /// What there is to show, and how.
 #[derive(Debug, Default)]
@@ -53,8 +56,7 @@ impl Cgroups {
                     let mounted = root
                         .open(destination)
                         .on("open the mount on", destination)?;
-                    mount_remount(by_handle(&mounted), MountFlags::BIND | flags, c"")
-                        .on("set the flags of", destination)?;
+                    add_flags(&mounted, flags).on("set the flags of", destination)?;
                 }
                 Ok(())
             }
@@ -90,18 +92,22 @@ fn under_tmpfs(
         };
         mount_one(hierarchy, &by_handle(&open()?), flags, private)?;
         if !private {
-            mount_remount(by_handle(&open()?), MountFlags::BIND | flags, c"")
-                .on("set the flags of", &place)?;
+            add_flags(&open()?, flags).on("set the flags of", &place)?;
         }
         for link in links(name, &hierarchy.controllers) {
             symlinkat(name, &folder, link).on("link to", &place)?;
         }
     }
     if flags.contains(MountFlags::RDONLY) {
-        mount_remount(by_handle(&folder), MountFlags::BIND | flags, c"")
-            .on("set the flags of", destination)?;
+        add_flags(&folder, flags).on("set the flags of", destination)?;
     }
     Ok(())
+}
+
+/// To those a mount has, some of which a user namespace locks.
+fn add_flags(mounted: &OwnedFd, flags: MountFlags) -> Result<(), Errno> {
+    let flags = flags_of(mounted)? | flags | MountFlags::BIND;
+    mount_remount(by_handle(mounted), flags, c"")
 }
 
 /// `cpu` and `cpuacct` for a hierarchy mounted as `cpu,cpuacct`.

@@ -12,10 +12,10 @@ use runtime::status::Status;
 use serde_json::{Value, json};
 
 use crate::kernel::Kernel;
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Outcome, Rig, Running, processes, skip};
 
-on_both_kernels![
+on_all_kernels![
     limits_are_seen_from_both_sides,
     a_kill_for_memory_is_told_from_others,
     processes_are_limited,

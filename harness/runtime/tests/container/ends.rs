@@ -10,10 +10,10 @@ use runtime::status::Status;
 use serde_json::{Value, json};
 
 use crate::kernel::Kernel;
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Rig, processes};
 
-on_both_kernels![
+on_all_kernels![
     exit_codes_are_passed_on,
     faults_are_told_from_signals_sent,
     what_cannot_be_executed_is_told_apart,
@@ -158,7 +158,11 @@ fn what_is_not_done_is_refused(rig: &Rig) {
             json!({"hugepageLimits": [{"pageSize": "2MB", "limit": 7}]}),
             "linux.resources.hugepageLimits",
         ),
-        ("/process/terminal", json!(true), "process.terminal"),
+        (
+            "/process/ioPriority",
+            json!({"class": "IOPRIO_CLASS_IDLE"}),
+            "process.ioPriority",
+        ),
         (
             "/linux/namespaces",
             json!([{"type": "mount"}]),
@@ -209,7 +213,7 @@ fn the_fallbacks_are_told(rig: &Rig) {
             }
             "0000000000000000"
         }
-        Kernel::This | Kernel::Linux4_9 | Kernel::Linux4_19
+        Kernel::This | Kernel::Linux4_9 | Kernel::Linux4_19 | Kernel::Linux5_10
             if outcome
                 .line
                 .fallbacks
@@ -217,7 +221,9 @@ fn the_fallbacks_are_told(rig: &Rig) {
         {
             return;
         }
-        Kernel::This | Kernel::Linux4_9 | Kernel::Linux4_19 => "0000000000000400",
+        Kernel::This | Kernel::Linux4_9 | Kernel::Linux4_19 | Kernel::Linux5_10 => {
+            "0000000000000400"
+        }
     };
     assert_eq!(outcome.value("CapAmb"), [ambient]);
     assert_eq!(outcome.value("CapEff"), [ambient]);

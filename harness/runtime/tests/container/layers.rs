@@ -8,10 +8,10 @@ use std::path::Path;
 use runtime::layer::{self, Kind};
 use serde_json::json;
 
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::Rig;
 
-on_both_kernels![
+on_all_kernels![
     a_container_leaves_the_lower_tree_alone,
     a_layer_too_deep_is_a_copy,
 ];

@@ -1,13 +1,14 @@
 //! Containers made by the built binary. They need root and namespaces: where
 //! there are none, each test says why it is skipped.
 //!
-//! Every scenario runs four times, three of them with the system calls of Linux
-//! 3.10, 4.9 and 4.19 alone ([`kernel::Kernel`]).
+//! Every scenario runs five times, four of them with the system calls of Linux
+//! 3.10, 4.9, 4.19 and 5.10 alone ([`kernel::Kernel`]).
 
 mod cgroups;
 mod docker;
 mod ends;
 mod escapes;
+mod fallbacks;
 mod initial_root;
 mod kernel;
 mod layers;
@@ -16,11 +17,13 @@ mod outside;
 mod rig;
 mod seccomp;
 mod start_time;
+mod terminal;
+mod users;
 mod view;
 mod volumes;
 
-/// Four tests of each scenario, one per kernel.
-macro_rules! on_both_kernels {
+/// Five tests of each scenario, one per kernel.
+macro_rules! on_all_kernels {
     ($($scenario:ident),+ $(,)?) => {
         mod this_kernel {
             $(#[test]
@@ -46,6 +49,14 @@ macro_rules! on_both_kernels {
                 }
             })+
         }
+        mod linux_5_10 {
+            $(#[test]
+            fn $scenario() {
+                if let Some(rig) = crate::rig::Rig::new(crate::kernel::Kernel::Linux5_10) {
+                    super::$scenario(&rig);
+                }
+            })+
+        }
         mod old_kernel {
             $(#[test]
             fn $scenario() {
@@ -56,4 +67,4 @@ macro_rules! on_both_kernels {
         }
     };
 }
-use on_both_kernels;
+use on_all_kernels;

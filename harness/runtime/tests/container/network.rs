@@ -48,8 +48,9 @@ impl Container {
         fs::write(rig.outside("config.json"), config.to_string()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_runtime"));
         command.arg("run").arg("--bundle").arg(rig.outside(""));
+        let mut lacks = lacking.filter();
         // SAFETY: prctl is async-signal-safe.
-        unsafe { command.pre_exec(move || lacking.enter()) };
+        unsafe { command.pre_exec(move || lacks.enter()) };
         Self::came_up(rig.start_command(command))
     }
 

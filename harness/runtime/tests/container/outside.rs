@@ -5,10 +5,10 @@ use std::os::unix::fs::symlink;
 
 use serde_json::json;
 
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Rig, bind, push};
 
-on_both_kernels![
+on_all_kernels![
     links_in_an_image_lead_nowhere_outside,
     binds_are_as_asked,
     nothing_stays_mounted,

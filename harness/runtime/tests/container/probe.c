@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +67,7 @@ static int report(void)
 	lines_of("/proc/self/status", "Cap");
 	lines_of("/proc/self/status", "NoNewPrivs");
 	lines_of("/proc/self/status", "Sig");
+	lines_of("/proc/self/uid_map", "");
 	return 0;
 }
 
@@ -261,7 +264,7 @@ static int device(const char *path, const char *major, const char *minor)
 
 static void on_term(int number)
 {
-	_exit(number == SIGTERM ? 7 : 8);
+	_exit(number == SIGTERM ? 7 : number == SIGINT ? 9 : 8);
 }
 
 /* Runs a command in a mount namespace whose root is the machine's initial root
@@ -298,6 +301,39 @@ static int initial_root(char **command)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 97;
 }
 
+/* Which terminal it has, its size, and whether it is the process's own. */
+static int terminal(void)
+{
+	struct winsize size;
+	char name[64];
+	struct stat console, input;
+	for (int fd = 0; fd < 3; fd++)
+		printf("stream %d %s\n", fd, ttyname_r(fd, name, sizeof name) ? strerrorname_np(errno) : name);
+	if (ioctl(0, TIOCGWINSZ, &size))
+		return answer("", 1);
+	printf("size %dx%d\n", size.ws_row, size.ws_col);
+	printf("session %s\n", tcgetsid(0) == getsid(0) ? "its own" : "another's");
+	int own = open("/dev/tty", O_RDWR);
+	printf("controlling %s\n", own < 0 ? strerrorname_np(errno) : "there");
+	int same = !stat("/dev/console", &console) && !fstat(0, &input) && console.st_rdev == input.st_rdev;
+	printf("console %s\n", same ? "the same" : "another");
+	fstat(0, &input);
+	printf("owner %d:%d\n", input.st_uid, input.st_gid);
+	return 0;
+}
+
+/* Says what it reads, a line at a time, to the end of its input. */
+static int echo(void)
+{
+	char line[256];
+	while (fgets(line, sizeof line, stdin)) {
+		line[strcspn(line, "\n")] = 0;
+		printf("read %s\n", line);
+		fflush(stdout);
+	}
+	return answer("end", 0);
+}
+
 int main(int count, char **words)
 {
 	const char *word = count > 1 ? words[1] : "", *path = count > 2 ? words[2] : "";
@@ -315,9 +351,9 @@ int main(int count, char **words)
 		kill(getpid(), atoi(path));
 		return 42;
 	}
-	if (!strcmp(word, "wait") || !strcmp(word, "wait-for-term")) {
+	if (!strcmp(word, "wait") || !strcmp(word, "wait-for-term") || !strcmp(word, "wait-for-int")) {
 		if (word[4])
-			signal(SIGTERM, on_term);
+			signal(word[9] == 'i' ? SIGINT : SIGTERM, on_term);
 		printf("waiting\n");
 		fflush(stdout);
 		for (;;)
@@ -351,6 +387,12 @@ int main(int count, char **words)
 		return spin(atol(path)) || read_file(words[3]);
 	if (!strcmp(word, "device") && count > 4)
 		return device(path, words[3], words[4]);
+	if (!strcmp(word, "chown") && count > 3)
+		return answer("given", lchown(path, (uid_t)atoi(words[3]), (gid_t)atoi(words[3])));
+	if (!strcmp(word, "terminal"))
+		return terminal();
+	if (!strcmp(word, "echo"))
+		return echo();
 	if (!strcmp(word, "thread"))
 		return thread();
 	if (!strcmp(word, "orphan"))

@@ -12,7 +12,7 @@ use runtime::config::Container;
 use runtime::status::{Line, Status};
 use serde_json::{Value, json};
 
-use crate::kernel::Kernel;
+use crate::kernel::{Filter, Kernel};
 
 /// The descriptor the status line goes to: far from those tests have open, one
 /// of which a child may still need.
@@ -55,13 +55,19 @@ fn probe() -> Result<&'static Path, &'static str> {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let program = folder.join("probe");
         let new = folder.join(format!("probe-{}", std::process::id()));
-        let compiled = Command::new("cc")
-            .args(["-static", "-O1", "-Wall", "-Werror", "-o"])
-            .args([&new, &source])
-            .output()
-            .map_err(|error| format!("cc: {error}"))?;
-        if !compiled.status.success() {
-            return Err(String::from_utf8_lossy(&compiled.stderr).into_owned());
+        let object = new.with_extension("o");
+        let cc = |arguments: &[&str], from: &Path, to: &Path| {
+            let mut cc = Command::new("cc");
+            cc.args(arguments).arg("-o").args([to, from]);
+            cc.output().map_err(|error| format!("cc: {error}"))
+        };
+        let compiled = cc(&["-c", "-O1", "-Wall", "-Werror"], &source, &object)?;
+        // A mistake in it is no reason to skip every test.
+        assert!(compiled.status.success(), "{compiled:?}");
+        let linked = cc(&["-static"], &object, &new)?;
+        fs::remove_file(&object).map_err(|error| format!("{}: {error}", object.display()))?;
+        if !linked.status.success() {
+            return Err(String::from_utf8_lossy(&linked.stderr).into_owned());
         }
         fs::rename(&new, &program).map_err(|error| format!("{}: {error}", program.display()))?;
         Ok(program)
@@ -83,6 +89,11 @@ pub(crate) struct Rig {
     pub(crate) kernel: Kernel,
     /// The container's ID.
     pub(crate) id: String,
+    /// What the kernel is made to lack besides.
+    pub(crate) lacks: Filter,
+    /// What is done to the runtime's surroundings, in a mount namespace of its
+    /// own, before it starts.
+    pub(crate) surroundings: Option<fn() -> std::io::Result<()>>,
     folder: tempfile::TempDir,
 }
 
@@ -133,7 +144,13 @@ impl Rig {
         let name = folder.path().file_name().unwrap().to_str().unwrap();
         // tempfile's names begin with a dot.
         let id = format!("test{name}");
-        Some(Self { kernel, id, folder })
+        Some(Self {
+            kernel,
+            id,
+            lacks: kernel.lacks(),
+            surroundings: None,
+            folder,
+        })
     }
 
     /// A path outside the root.
@@ -186,6 +203,26 @@ impl Rig {
         self.start_with(command, Some(folder)).finish()
     }
 
+    /// Runs it by somebody without rights, whose the bundle has become: nobody.
+    pub(crate) fn run_by_nobody(&self, config: &Value) -> Outcome {
+        fs::write(self.outside("config.json"), config.to_string()).unwrap();
+        // The build's own may be in a folder private to somebody else.
+        let program = self.outside("runtime");
+        fs::copy(env!("CARGO_BIN_EXE_runtime"), &program).unwrap();
+        give(&self.outside(""), NOBODY);
+        let mut command = Command::new(&program);
+        command.arg("run").arg("--bundle").arg(self.folder.path());
+        self.start_by(command, None, Some(NOBODY)).finish()
+    }
+
+    /// Runs it, if its surroundings can be had.
+    pub(crate) fn try_config(&self, config: &Value) -> std::io::Result<Outcome> {
+        fs::write(self.outside("config.json"), config.to_string())?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runtime"));
+        command.arg("run").arg("--bundle").arg(self.folder.path());
+        self.try_start(command, None, None).map(Running::finish)
+    }
+
     /// Starts it and does not wait.
     pub(crate) fn start(&self, config: &Value) -> Running {
         fs::write(self.outside("config.json"), config.to_string()).unwrap();
@@ -199,9 +236,24 @@ impl Rig {
         self.start_with(command, None)
     }
 
-    fn start_with(&self, mut command: Command, stray: Option<fs::File>) -> Running {
+    fn start_with(&self, command: Command, stray: Option<fs::File>) -> Running {
+        self.start_by(command, stray, None)
+    }
+
+    fn start_by(&self, command: Command, stray: Option<fs::File>, user: Option<u32>) -> Running {
+        self.try_start(command, stray, user).unwrap()
+    }
+
+    fn try_start(
+        &self,
+        mut command: Command,
+        stray: Option<fs::File>,
+        user: Option<u32>,
+    ) -> std::io::Result<Running> {
         let (status, writer) = std::io::pipe().unwrap();
-        let (descriptor, kernel) = (writer.as_raw_fd(), self.kernel);
+        let descriptor = writer.as_raw_fd();
+        let mut lacks = self.lacks.clone().finished();
+        let surroundings = self.surroundings;
         let stray_from = stray.as_ref().map_or(descriptor, AsRawFd::as_raw_fd);
         command
             .args(["--status-fd", &STATUS_FD.to_string(), &self.id])
@@ -216,13 +268,64 @@ impl Rig {
                         return Err(std::io::Error::last_os_error());
                     }
                 }
-                kernel.enter()
+                if let Some(change) = surroundings {
+                    apart()?;
+                    change()?;
+                }
+                lacks.enter()?;
+                // After the filter, which takes root.
+                if let Some(user) = user
+                    && [
+                        libc::setgroups(0, std::ptr::null()),
+                        libc::setresgid(user, user, user),
+                        libc::setresuid(user, user, user),
+                    ] != [0; 3]
+                {
+                    return Err(std::io::Error::last_os_error());
+                }
+                Ok(())
             });
         }
-        let child = command.spawn().unwrap();
+        let child = spawn(&mut command)?;
         drop(writer);
-        Running { child, status }
+        Ok(Running { child, status })
     }
+}
+
+/// Into a mount namespace whose changes nobody else sees.
+fn apart() -> std::io::Result<()> {
+    // SAFETY: no pointer but to a string that outlives the call.
+    let answers = unsafe {
+        [
+            libc::unshare(libc::CLONE_NEWNS),
+            libc::mount(
+                std::ptr::null(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ),
+        ]
+    };
+    if answers == [0, 0] {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
+    }
+}
+
+/// A program that was just written can be open in a child another test is about
+/// to start, for a moment.
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 0..250 {
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            other => return other,
+        }
+    }
+    panic!("busy for five seconds: {command:?}");
 }
 
 /// A runtime at work.
@@ -308,4 +411,26 @@ pub(crate) fn push(object: &mut Value, name: &str, element: Value) {
         .entry(name)
         .or_insert(json!([]));
     list.as_array_mut().unwrap().push(element);
+}
+
+/// Nobody's id.
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Gives a folder and all in it away.
+pub(crate) fn give(path: &Path, owner: u32) {
+    std::os::unix::fs::lchown(path, Some(owner), Some(owner)).unwrap();
+    if fs::symlink_metadata(path).unwrap().is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            give(&entry.unwrap().path(), owner);
+        }
+    }
+}
+
+/// Puts a container into a user namespace: `size` ids from 0 on are those from
+/// `first` on.
+pub(crate) fn map_users(config: &mut Value, first: u32, size: u32) {
+    let map = json!([{"containerID": 0, "hostID": first, "size": size}]);
+    config["linux"]["uidMappings"] = map.clone();
+    config["linux"]["gidMappings"] = map;
+    push(&mut config["linux"], "namespaces", json!({"type": "user"}));
 }

@@ -6,10 +6,10 @@ use runtime::status::Status;
 use serde_json::{Value, json};
 
 use crate::kernel::Kernel;
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Rig, skip};
 
-on_both_kernels![
+on_all_kernels![
     a_filter_answers_as_configured,
     a_user_and_new_privileges_keep_it,
     a_kill_is_a_signal,

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Rig, push};
 
-on_both_kernels![
+on_all_kernels![
     the_process_is_as_configured,
     capabilities_are_dockers,
     a_user_has_no_capabilities,

@@ -9,33 +9,35 @@ use runtime::fallback::Fallback;
 use serde_json::json;
 
 use crate::kernel::Kernel;
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Rig, bind, push};
 
-on_both_kernels![
+on_all_kernels![
     readonly_is_readonly_all_the_way_down,
     mounts_made_inside_stay_inside,
     a_volume_cannot_cover_proc,
 ];
 
-fn mount_tmpfs(path: &Path) {
+/// Mounts one on a new folder, to be unmounted at the test's end.
+pub(crate) fn mount_tmpfs_with(path: &Path, flags: libc::c_ulong) -> Mounted<'_> {
     fs::create_dir_all(path).unwrap();
-    let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+    let name = CString::new(path.as_os_str().as_bytes()).unwrap();
     // SAFETY: the strings outlive the call.
     let answer = unsafe {
         libc::mount(
             c"tmpfs".as_ptr(),
-            path.as_ptr(),
+            name.as_ptr(),
             c"tmpfs".as_ptr(),
-            0,
+            flags,
             std::ptr::null(),
         )
     };
     assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+    Mounted(path)
 }
 
 /// Unmounts it when the test ends, also by a panic.
-struct Mounted<'a>(&'a Path);
+pub(crate) struct Mounted<'a>(&'a Path);
 
 impl Drop for Mounted<'_> {
     fn drop(&mut self) {
@@ -49,8 +51,7 @@ fn readonly_is_readonly_all_the_way_down(rig: &Rig) {
     let source = rig.outside("a volume");
     fs::create_dir(&source).unwrap();
     let below = source.join("be low");
-    mount_tmpfs(&below);
-    let _below = Mounted(&below);
+    let _below = mount_tmpfs_with(&below, 0);
     let mut config = rig.config(&["probe", "exit", "0"]);
     for (destination, options) in [
         ("/rro", &["rbind", "rro"][..]),
@@ -79,8 +80,7 @@ fn readonly_is_readonly_all_the_way_down(rig: &Rig) {
 
 fn mounts_made_inside_stay_inside(rig: &Rig) {
     let source = rig.outside("volume");
-    mount_tmpfs(&source);
-    let _source = Mounted(&source);
+    let _source = mount_tmpfs_with(&source, 0);
     fs::create_dir(source.join("place")).unwrap();
     let mut config = rig.config(&["probe", "mount", "/volume/place"]);
     for set in ["bounding", "effective", "permitted"] {

@@ -5,10 +5,10 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::world::World;
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::Rig;
 
-on_both_kernels![dockers_door_gives_names,];
+on_all_kernels![dockers_door_gives_names,];
 
 /// /etc of the image is not its own affair alone: a link in it stays inside.
 fn dockers_door_gives_names(rig: &Rig) {
@@ -19,14 +19,14 @@ fn dockers_door_gives_names(rig: &Rig) {
     fs::write(rig.inside("etc/hosts"), "the image's\n").unwrap();
     let volume = rig.outside("name");
     fs::write(&volume, "given\n").unwrap();
-    let kernel = rig.kernel;
     let read = |options: &[&str], path: &str| {
         let mut runtime = Command::new(env!("CARGO_BIN_EXE_runtime"));
         runtime.arg("run").arg("--rootfs").arg(rig.inside(""));
         runtime.args(options).args(["--hostname", "named"]);
         runtime.args(["--", "probe", "read", path]);
+        let mut lacks = rig.kernel.lacks().finished();
         // SAFETY: prctl is async-signal-safe.
-        unsafe { runtime.pre_exec(move || kernel.enter()) };
+        unsafe { runtime.pre_exec(move || lacks.enter()) };
         let output = runtime.output().unwrap();
         assert!(output.status.success(), "{options:?}: {output:?}");
         assert_eq!(output.stderr, b"", "{options:?}");

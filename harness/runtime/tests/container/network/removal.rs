@@ -9,10 +9,10 @@ use serde_json::json;
 use super::lacking::Lacking;
 use super::world::{self, HOST, World};
 use super::{ALL, Container, ask, bridged, exchange, port};
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::Rig;
 
-on_both_kernels![
+on_all_kernels![
     a_port_somebody_has_is_named,
     nothing_is_left_when_the_runtime_is_killed,
     the_next_one_clears_what_nobody_could,

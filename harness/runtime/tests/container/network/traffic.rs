@@ -10,10 +10,10 @@ use serde_json::json;
 use super::lacking::Lacking;
 use super::world::{self, HOST, OTHER, THIRD, World};
 use super::{ALL, Container, LOOPBACK, PATIENCE, ask, bridged, exchange, exchange_datagrams, port};
-use crate::on_both_kernels;
+use crate::on_all_kernels;
 use crate::rig::{Rig, Running, skip};
 
-on_both_kernels![
+on_all_kernels![
     published_ports_reach_the_container,
     the_way_out_is_under_the_hosts_address,
     containers_see_each_other_and_have_addresses_of_their_own,
