@@ -4,7 +4,7 @@
 //! option's name.
 //!
 //! Where it differs from docker: the container writes to DIR itself; without
-//! `--network` it has none; names of users are not looked up; the folder a
+//! `--network` or a published port it has no network; names of users are not looked up; the folder a
 //! volume comes from must be there. Its system calls go through the project's
 //! own profile unless `--security-opt seccomp=` says otherwise.
 
@@ -24,5 +24,5 @@ use crate::status::Line;
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Line, String> {
     let options = options::parse(arguments)?;
     let made: Result<_, Failure> = translate::bundle(&options);
-    Ok(line(made.and_then(|bundle| run_bundle(&bundle))))
+    Ok(line(made.and_then(run_bundle)))
 }

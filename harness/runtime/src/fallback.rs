@@ -44,6 +44,12 @@ pub enum Fallback {
     /// No POSIX message queues (CONFIG_POSIX_MQUEUE): the container has no
     /// /dev/mqueue file system.
     NoMessageQueues,
+    /// nf_tables (CONFIG_NF_TABLES; for several chains that translate Linux
+    /// 4.18): addresses are translated by iptables' kernel interface.
+    Nftables,
+    /// iptables' kernel interface (CONFIG_IP_NF_NAT) is not there either: a
+    /// process forwards to published ports, and there is no way out.
+    Iptables,
 }
 
 /// The fallbacks taken so far.

@@ -11,7 +11,7 @@
 //! `.personality`, namespaces of type user and time and those given by path,
 //! `mounts[].uidMappings`, SCMP_ACT_NOTIFY, and what is not Linux. Done besides
 //! the root, mounts, ids and capabilities: `process.rlimits`, `.oomScoreAdj`,
-//! `linux.seccomp`.
+//! `linux.seccomp`. Of annotations one is read, `org.matrix.network` ([`network`]).
 //!
 //! It runs on Linux 3.10 and later: what a kernel may lack is tried and met with
 //! a second way, which the line tells ([`fallback`]).

@@ -27,13 +27,14 @@ use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::handshake::{self, Message, Outside, Stage};
-use crate::status::{Line, Status};
+use crate::network::Connection;
+use crate::status::{Line, NetworkLine, Status};
 use crate::{namespace, self_copy, signal};
 
 /// Runs the container of the bundle in `folder` to its end. The process must
 /// have one thread; the container gets its descriptors 0, 1 and 2.
 pub fn run(folder: &Path) -> Line {
-    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle)))
+    line(Bundle::load(folder).and_then(run_bundle))
 }
 
 /// The line for a failure, too.
@@ -41,13 +42,16 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
     ran.unwrap_or_else(|failure| Line {
         status: failure.into(),
         fallbacks: Vec::new(),
+        network: None,
     })
 }
 
 /// Runs the container of a bundle that was read, to its end.
-pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
+pub(crate) fn run_bundle(mut bundle: Bundle) -> Result<Line, Failure> {
     let copied = Fallbacks::default();
     self_copy::note(&copied);
+    let mut network = connect(&mut bundle, &copied)?;
+    let bundle = &bundle;
     let (inside, outside) = handshake::pipes()?;
     namespace::enter(Namespace::Pid, &Fallbacks::default())?;
     // SAFETY: the process has one thread, so the child may do all it likes.
@@ -67,24 +71,47 @@ pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
         return Err(Errno::SRCH).step(|| "fork".to_owned());
     };
     signal::forward_to(child)?;
-    let story = listen(outside, |stage| prepare(bundle, stage, child, &copied));
-    let end = wait(child)?;
+    let story = listen(outside, |stage| prepare(network.as_ref(), stage, child));
+    if let Some(network) = &mut network {
+        // Bound by now, or never.
+        network.files = None;
+    }
+    let end = wait(child);
     signal::forward_to_nobody();
-    let mut line = conclude(story?, end);
+    let network = network.map(disconnect);
+    let mut line = conclude(story?, end?);
+    line.network = network;
     line.fallbacks.extend(copied.list());
     line.fallbacks.sort_unstable();
     Ok(line)
 }
 
-/// The runtime's part, outside of the container, while `_child` stands at `stage`.
-fn prepare(
-    _bundle: &Bundle,
-    stage: Stage,
-    _child: Pid,
-    _fallbacks: &Fallbacks,
-) -> Result<(), Failure> {
+/// The host's part of the network, where the container asks for one.
+fn connect(bundle: &mut Bundle, fallbacks: &Fallbacks) -> Result<Option<Connection>, Failure> {
+    let Some(request) = bundle.bridged() else {
+        return Ok(None);
+    };
+    let name = bundle.hostname.as_deref().unwrap_or("localhost");
+    let network = Connection::make(request, name, fallbacks)?;
+    if let Some(files) = &network.files {
+        bundle.bind_files(files)?;
+    }
+    Ok(Some(network))
+}
+
+/// The program's end stands, whatever cannot be removed after it.
+fn disconnect(network: Connection) -> NetworkLine {
+    NetworkLine {
+        nat: network.nat(),
+        left_behind: network.remove().err().map(|failure| failure.to_string()),
+    }
+}
+
+/// The runtime's part, outside of the container, while `child` stands at `stage`.
+fn prepare(network: Option<&Connection>, stage: Stage, child: Pid) -> Result<(), Failure> {
     match stage {
-        Stage::Born | Stage::Namespaces => Ok(()),
+        Stage::Born => Ok(()),
+        Stage::Namespaces => network.map_or(Ok(()), |network| network.enter(child)),
     }
 }
 
@@ -150,6 +177,7 @@ fn conclude(story: Story, end: ExitStatus) -> Line {
     Line {
         status,
         fallbacks: story.fallbacks,
+        network: None,
     }
 }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fallback::Fallback;
+use crate::network::Nat;
 
 /// What is written to `--status-fd`, as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +14,20 @@ pub struct Line {
     pub status: Status,
     /// Where this kernel lacked something and a second way was taken.
     pub fallbacks: Vec<Fallback>,
+    /// The network behind a bridge, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkLine>,
+}
+
+/// What became of a container's network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkLine {
+    /// Who translated its addresses.
+    pub nat: Nat,
+    /// What could not be removed when it was over, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<String>,
 }
 
 /// How the container's first process ended. There is no default.

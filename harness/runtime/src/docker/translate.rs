@@ -13,7 +13,7 @@ use crate::config::{Container, kernel_has_cgroup_namespaces};
 use crate::credentials::NAMES;
 use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
-use crate::network::Mode;
+use crate::network::{ANNOTATION, Mode, Request};
 use crate::seccomp::UnknownCalls;
 
 /// docker's PATH for images that set none.
@@ -24,12 +24,6 @@ pub(super) fn bundle(options: &Options) -> Result<Bundle, Failure> {
     let refused = |field: &str| Failure::NotImplemented {
         field: field.to_owned(),
     };
-    if options.network == Mode::Bridge {
-        return Err(refused("--network bridge"));
-    }
-    if !options.ports.is_empty() {
-        return Err(refused("--publish"));
-    }
     if options.user_namespace {
         return Err(refused("--userns"));
     }
@@ -61,11 +55,14 @@ fn config(options: &Options, rootfs: PathBuf) -> Result<Value, Failure> {
     if let Some(seccomp) = seccomp {
         config["linux"]["seccomp"] = serde_json::to_value(&seccomp).map_err(unwritable)?;
     }
-    if options.network == Mode::Host
+    let network = network(options);
+    if network.mode == Mode::Host
         && let Some(list) = config["linux"]["namespaces"].as_array_mut()
     {
         list.retain(|namespace| namespace["type"] != json!(LinuxNamespaceType::Network));
     }
+    let network = serde_json::to_string(&network).map_err(unwritable)?;
+    config["annotations"] = json!({ANNOTATION: network});
     if let Some(bytes) = options.memory {
         // As docker does: as much swap again.
         config["linux"]["resources"]["memory"] =
@@ -78,6 +75,21 @@ fn config(options: &Options, rootfs: PathBuf) -> Result<Value, Failure> {
         config["linux"]["resources"]["cpu"] = json!({"quota": quota, "period": 100_000});
     }
     Ok(config)
+}
+
+/// As docker does, a container with a network gets its name and the host's name
+/// servers in its /etc.
+fn network(options: &Options) -> Request {
+    let mode = match options.network {
+        Some(mode) => mode,
+        None if options.ports.is_empty() => Mode::None,
+        None => Mode::Bridge,
+    };
+    Request {
+        mode,
+        ports: options.ports.clone(),
+        files: mode == Mode::Bridge,
+    }
 }
 
 fn unwritable(source: serde_json::Error) -> Failure {
