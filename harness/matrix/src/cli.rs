@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Merge(MergeArguments),
     /// Find the two neighbouring kernels between which a check changes
     Bisect(BisectArguments),
+    /// What is kept on the disk between runs, and its removal
+    Cache(CacheArguments),
     /// Look at what this machine has for a run, and what it lacks
     Doctor(DoctorArguments),
 }
@@ -80,7 +82,7 @@ pub(crate) struct SelectionArguments {
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
-    /// Virtual machines at once [default: the number of cores]
+    /// Virtual machines at once [default: the number of cores, fewer where memory is short]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) jobs: Option<u16>,
     /// How the machines run: kvm where a boot proves that it works, else tcg
@@ -198,6 +200,40 @@ pub(crate) struct TryArguments {
     /// This QEMU instead of the one on PATH or from the mirror
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CacheArguments {
+    #[command(subcommand)]
+    pub(crate) command: CacheCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// What there is, a line per kind; of one kind, a line per thing
+    Ls {
+        /// A kind, such as template, or the beginning of a thing's name: template/3fa
+        #[arg(value_name = "KIND")]
+        kind: Option<String>,
+    },
+    /// Remove what was not used for some time
+    Gc {
+        /// How long it was not used, at the least
+        #[arg(long, value_name = "TIME", default_value = "720h", value_parser = duration)]
+        unused: Duration,
+    },
+    /// Read everything through; what is damaged is removed
+    Verify {
+        /// A kind, or the beginning of a thing's name [default: everything]
+        #[arg(value_name = "KIND")]
+        what: Option<String>,
+    },
+    /// Remove things: they are made again when they are needed
+    Rm {
+        /// Kinds, or beginnings of names: template, blob/3fa
+        #[arg(value_name = "KIND", required = true)]
+        what: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ use supply::{Silent, Supply};
 
 use crate::cli::{DoctorArguments, Global};
 use crate::error::{Failure, Status};
+use crate::memory;
 use crate::progress::print;
 
 /// A run of the default matrix leaves about this much in an empty cache.
@@ -165,11 +166,11 @@ fn processor_and_memory() -> Vec<Finding> {
         format!("{cores}: as many machines at once"),
     ));
     let needed = MEMORY_OF_A_MACHINE.saturating_mul(cores as u64);
-    match available_memory() {
+    match memory::available() {
         Some(available) if available < needed => findings.push(note(
             "memory",
             format!("{} available", gibibytes(available)),
-            "run fewer machines at once: --jobs 1",
+            "a run starts fewer machines at once by itself",
         )),
         Some(available) => findings.push(good(
             "memory",
@@ -181,28 +182,7 @@ fn processor_and_memory() -> Vec<Finding> {
             "is /proc mounted?",
         )),
     }
-    if let Some(free) = free_space(Path::new("/dev/shm"))
-        && free < MEMORY_OF_A_MACHINE
-    {
-        findings.push(note(
-            "/dev/shm",
-            format!("{} free", gibibytes(free)),
-            "no run needs it yet; containers get more with --shm-size",
-        ));
-    }
     findings
-}
-
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim()
-        .strip_suffix(" kB")?
-        .parse::<u64>()
-        .ok()
-        .map(|kibibytes| kibibytes << 10)
 }
 
 fn disk(cache: &Path) -> Finding {

@@ -91,6 +91,14 @@ pub(crate) enum Failure {
         "facts and syscalls are printed as text or markdown\nhint: `--format json` has all tables of a run"
     )]
     TableFormat,
+    /// The cache has no such thing.
+    #[error("the cache has no {wanted}\nhint: {hint}")]
+    NotCached {
+        /// As given.
+        wanted: String,
+        /// What there is.
+        hint: String,
+    },
     /// A run has no such cell.
     #[error("the run {run} has no cell {wanted}\nhint: {hint}")]
     NoSuchCell {
@@ -192,6 +200,7 @@ impl Failure {
             | Failure::TableFormat
             | Failure::TryOne { .. }
             | Failure::NoSuchCell { .. }
+            | Failure::NotCached { .. }
             | Failure::Merge(_)
             | Failure::BisectKernel { .. }
             | Failure::BisectVariants { .. }

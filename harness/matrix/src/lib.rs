@@ -7,6 +7,7 @@
 //! display and the record alike.
 
 mod bisect;
+mod cache;
 mod cli;
 mod diff;
 mod doctor;
@@ -14,6 +15,7 @@ mod error;
 mod explain;
 mod github;
 mod list;
+mod memory;
 mod merge;
 mod programs;
 mod progress;
@@ -24,12 +26,14 @@ mod show;
 mod trial;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use cli::{Cli, Command};
 use error::{Failure, Status};
+pub use run::Simulated;
 
 /// Parses the arguments, does what they say, and maps the end to an exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -58,6 +62,24 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// Carries out a run of a whole project without machines, each cell as one of the
+/// recorded run's was, and makes every report: what the harness itself takes. The
+/// plain lines of progress and the table go where they would in a run.
+///
+/// # Errors
+/// In words, when a file cannot be read or written, or the project is wrong.
+pub fn simulate(project: &Path, recorded: &Path, folder: &Path) -> Result<Simulated, String> {
+    let text = fs_err::read_to_string(recorded).map_err(|error| error.to_string())?;
+    let recorded =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", recorded.display()))?;
+    let cli = Cli::try_parse_from(["matrix", "run", "--kernels", "*", "--all-images"])
+        .map_err(|error| error.to_string())?;
+    let Command::Run(arguments) = cli.command else {
+        return Err("`run` is another command now".to_owned());
+    };
+    run::simulate(project, &recorded, &arguments, folder).map_err(|failure| failure.to_string())
+}
+
 fn dispatch(cli: Cli) -> Result<Status, Failure> {
     let global = cli.global;
     match cli.command {
@@ -71,6 +93,7 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Explain(arguments) => explain::command(&global, &arguments),
         Command::Merge(arguments) => merge::command(&global, &arguments),
         Command::Bisect(arguments) => bisect::command(&global, &arguments),
+        Command::Cache(arguments) => cache::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

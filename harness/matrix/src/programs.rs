@@ -3,6 +3,9 @@
 /// PID 1.
 pub(crate) const GUEST: &[u8] = include_bytes!(env!("MATRIX_GUEST"));
 
+/// What [`GUEST`] is known by in keys of the cache.
+pub(crate) const GUEST_IDENTITY: &str = env!("MATRIX_GUEST_IDENTITY");
+
 /// The bundled container runtime.
 pub(crate) const RUNTIME: &[u8] = include_bytes!(env!("MATRIX_RUNTIME"));
 

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use globset::GlobBuilder;
-
 use crate::checks::{ChecksFile, read_checks};
 use crate::diagnostic::{Diagnostic, Located, SourceFile};
 use crate::document::{Reader, Refusal, Table, Value};
 use crate::expectation::ExpectEntry;
 use crate::name::name;
+use crate::pattern::Pattern;
 use crate::quarantine::QuarantineEntry;
 use crate::similar::{nearest, quoted_list};
 use crate::source::image_sources;
@@ -194,18 +193,17 @@ impl Available<'_> {
         let Some(text) = element.string() else {
             return;
         };
-        let glob = match GlobBuilder::new(&text.value).build() {
-            Ok(glob) => glob.compile_matcher(),
-            Err(error) => {
+        let pattern = match Pattern::new(&text.value) {
+            Ok(pattern) => pattern,
+            Err(why) => {
                 element.refuse(Refusal::new(format!(
-                    "`{}` is not a glob: {}",
-                    text.value,
-                    error.kind()
+                    "`{}` is not a glob: {why}",
+                    text.value
                 )));
                 return;
             }
         };
-        let matching: Vec<&str> = self.names().filter(|name| glob.is_match(name)).collect();
+        let matching: Vec<&str> = self.names().filter(|name| pattern.matches(name)).collect();
         for name in &matching {
             self.add(name, Some(true), rows);
         }

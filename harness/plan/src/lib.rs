@@ -17,6 +17,7 @@ mod kernels;
 mod load;
 mod model;
 mod name;
+mod pattern;
 mod project;
 mod quarantine;
 mod reference;

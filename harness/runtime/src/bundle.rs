@@ -25,6 +25,7 @@ use crate::failure::{Failure, Step};
 use crate::handshake::Stage;
 use crate::mount::MountPoint;
 use crate::mount::options::{Propagation, propagation};
+use crate::network::{self, Files, Mode as NetworkMode};
 use crate::program::Program;
 use crate::refusal;
 use crate::seccomp::Filter;
@@ -51,6 +52,8 @@ pub(crate) struct Bundle {
     pub(crate) oom_score: Option<i32>,
     /// `linux.resources` and `linux.cgroupsPath`.
     pub(crate) cgroup: Option<cgroup::Request>,
+    /// What the annotation [`network::ANNOTATION`] asks for.
+    pub(crate) network: Option<network::Request>,
     /// PID 1 is the runtime's own and waits for what is orphaned; not a place in
     /// config.json, but docker's `--init`.
     pub(crate) init: bool,
@@ -112,6 +115,7 @@ impl Bundle {
                 return Err(Failure::invalid(field, "needs a namespace of type uts"));
             }
         }
+        let network = network_request(&config, namespaces.contains(&Namespace::Network))?;
         let user: User = required(&config, "process.user")?;
         let arguments: Vec<String> = list(&config, "process.args")?;
         let environment: Vec<String> = list(&config, "process.env")?;
@@ -149,6 +153,7 @@ impl Bundle {
                 .transpose()?,
             oom_score: oom_score(&config)?,
             cgroup: cgroup::Request::parse(&config)?,
+            network,
             init: false,
         })
     }
@@ -160,12 +165,38 @@ impl Bundle {
     pub(crate) fn has_part_outside(&self, stage: Stage) -> bool {
         match stage {
             Stage::Born => self.cgroup.is_some(),
-            Stage::Namespaces => false,
+            Stage::Namespaces => self.bridged().is_some(),
             Stage::Root => self
                 .cgroup
                 .as_ref()
                 .is_some_and(cgroup::Request::restricts_devices),
         }
+    }
+
+    /// The network it asks for, where that is one behind a bridge.
+    pub(crate) fn bridged(&self) -> Option<&network::Request> {
+        let request = self.network.as_ref();
+        request.filter(|request| request.mode == NetworkMode::Bridge)
+    }
+
+    /// Has the network's files bound in the container, but where it mounts
+    /// something of its own.
+    pub(crate) fn bind_files(&mut self, files: &Files) -> Result<(), Failure> {
+        for (source, destination) in files.places() {
+            if self.mounts.iter().any(|one| one.destination == destination) {
+                continue;
+            }
+            let mut mount = Mount::default();
+            mount
+                .set_destination(destination)
+                .set_typ(Some("bind".to_owned()))
+                .set_source(Some(source))
+                .set_options(Some(vec!["bind".to_owned(), "rprivate".to_owned()]));
+            let index = self.mounts.len();
+            self.mounts
+                .push(MountPoint::new(index, &mount, Path::new("/"))?);
+        }
+        Ok(())
     }
 }
 
@@ -200,6 +231,21 @@ fn oom_score(config: &Value) -> Result<Option<i32>, Failure> {
             Err(Failure::invalid(FIELD, problem))
         }
         score => Ok(score),
+    }
+}
+
+/// The annotation's name has dots in it, so [`part`] does not find it.
+fn network_request(
+    config: &Value,
+    own_namespace: bool,
+) -> Result<Option<network::Request>, Failure> {
+    let field = || format!("annotations[{:?}]", network::ANNOTATION);
+    match config["annotations"].get(network::ANNOTATION) {
+        None => Ok(None),
+        Some(Value::String(text)) => network::Request::parse(text, own_namespace)
+            .map(Some)
+            .map_err(|problem| Failure::invalid(field(), problem)),
+        Some(_) => Err(Failure::invalid(field(), "not a string")),
     }
 }
 

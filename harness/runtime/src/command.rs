@@ -110,6 +110,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
     })?;
     let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
     let line = run(&arguments.bundle, &arguments.id);
+    if status_fd.is_none() {
+        complain(&line);
+    }
     let code = line.status.exit_code();
     match &mut status_fd {
         Some(file) => write_line(file, &line).map(|()| code),
@@ -143,6 +146,7 @@ fn dockers(arguments: Vec<OsString>) -> Result<u8, CommandError> {
     self_copy::ensure().map_err(|failure| failed(failure.into()))?;
     let line = docker::run(arguments.into_iter().skip(1))
         .map_err(|problem| CommandError::Usage { problem })?;
+    complain(&line);
     match line.status {
         Status::Exited { .. } | Status::Signaled { .. } | Status::OutOfMemory => {
             Ok(line.status.exit_code())
@@ -183,6 +187,15 @@ pub(crate) fn check_id(id: String) -> Result<String, CommandError> {
         return Err(CommandError::Usage { problem });
     }
     Ok(id)
+}
+
+/// What has gone wrong besides, to stderr.
+fn complain(line: &Line) {
+    let left = line.network.as_ref();
+    if let Some(left) = left.and_then(|network| network.left_behind.as_ref()) {
+        // Nowhere is left to complain about a closed stderr.
+        let _ = writeln!(std::io::stderr(), "runtime: {left}");
+    }
 }
 
 fn write_line(file: &mut File, line: &Line) -> Result<(), CommandError> {

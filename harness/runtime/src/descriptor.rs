@@ -11,10 +11,11 @@ use crate::fallback::{Fallback, Fallbacks};
 
 /// Closes every descriptor above 2 but those in `keep`, which must be the only
 /// ones this process owns, and which execve closes.
-pub(crate) fn close_others<const COUNT: usize>(
-    mut keep: [RawFd; COUNT],
+pub(crate) fn close_others(
+    keep: impl IntoIterator<Item = RawFd>,
     fallbacks: &Fallbacks,
 ) -> Result<(), Failure> {
+    let mut keep: Vec<RawFd> = keep.into_iter().collect();
     keep.sort_unstable();
     match close_around(&keep) {
         // Before Linux 5.9.

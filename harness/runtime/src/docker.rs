@@ -4,7 +4,7 @@
 //! option's name.
 //!
 //! Where it differs from docker: the container writes to DIR itself; without
-//! `--network` it has none; names of users are not looked up; the folder a
+//! `--network` or a published port it has no network; names of users are not looked up; the folder a
 //! volume comes from must be there. Its system calls go through the project's
 //! own profile unless `--security-opt seccomp=` says otherwise. It has cgroups of
 //! its own and docker's list of devices; a machine that cannot give it those
@@ -30,5 +30,5 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Line,
     let id = options
         .name
         .unwrap_or_else(|| format!("run-{}", std::process::id()));
-    Ok(line(made.and_then(|bundle| run_bundle(&bundle, &id))))
+    Ok(line(made.and_then(|bundle| run_bundle(bundle, &id))))
 }

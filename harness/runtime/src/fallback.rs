@@ -47,6 +47,12 @@ pub enum Fallback {
     /// No limit on swap in cgroups (CONFIG_MEMCG_SWAP, before Linux 6.1
     /// swapaccount=1): the one that comes with docker's `--memory` is left out.
     NoSwapLimit,
+    /// nf_tables (CONFIG_NF_TABLES; for several chains that translate Linux
+    /// 4.18): addresses are translated by iptables' kernel interface.
+    Nftables,
+    /// iptables' kernel interface (CONFIG_IP_NF_NAT) is not there either: a
+    /// process forwards to published ports, and there is no way out.
+    Iptables,
 }
 
 /// The fallbacks taken so far.

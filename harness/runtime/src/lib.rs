@@ -14,6 +14,7 @@
 //! besides the root, mounts, ids and capabilities: `process.rlimits`,
 //! `.oomScoreAdj`, `linux.seccomp`, `.cgroupsPath`, and of `.resources` memory,
 //! pids, cpu, devices and `unified` ([`cgroup`]).
+//! Of annotations one is read, `org.matrix.network` ([`network`]).
 //!
 //! It runs on Linux 3.10 and later: what a kernel may lack is tried and met with
 //! a second way, which the line tells ([`fallback`]).

@@ -28,13 +28,14 @@ use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::handshake::{self, Message, Outside, Stage};
-use crate::status::{Line, Status};
+use crate::network::Connection;
+use crate::status::{Line, NetworkLine, Status};
 use crate::{namespace, self_copy, signal};
 
 /// Runs the container of the bundle in `folder` to its end, as `id`. The process
 /// must have one thread; the container gets its descriptors 0, 1 and 2.
 pub fn run(folder: &Path, id: &str) -> Line {
-    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle, id)))
+    line(Bundle::load(folder).and_then(|bundle| run_bundle(bundle, id)))
 }
 
 /// The line for a failure, too.
@@ -43,33 +44,45 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
         status: failure.into(),
         fallbacks: Vec::new(),
         cgroup: None,
+        network: None,
     })
 }
 
 /// Runs the container of a bundle that was read, to its end.
-pub(crate) fn run_bundle(bundle: &Bundle, id: &str) -> Result<Line, Failure> {
+pub(crate) fn run_bundle(mut bundle: Bundle, id: &str) -> Result<Line, Failure> {
     let fallbacks = Fallbacks::default();
     self_copy::note(&fallbacks);
-    let mut group = match &bundle.cgroup {
-        Some(request) => Some(Group::make(request, id, &fallbacks)?),
-        None => None,
+    let mut outside = OutsideParts {
+        group: match &bundle.cgroup {
+            Some(request) => Some(Group::make(request, id, &fallbacks)?),
+            None => None,
+        },
+        network: None,
     };
-    let ran = contain(bundle, group.as_mut(), &fallbacks);
+    let ran = connect(&mut bundle, &fallbacks).and_then(|network| {
+        outside.network = network;
+        contain(&bundle, &mut outside)
+    });
     // However it went: nothing of the container is left outside of it.
-    let report = group.map(Group::remove);
+    let network = outside.network.map(disconnect);
+    let cgroup = outside.group.map(Group::remove);
     let mut line = ran?;
-    line.cgroup = report;
+    line.network = network;
+    line.cgroup = cgroup;
     line.fallbacks.extend(fallbacks.list());
     line.fallbacks.sort_unstable();
     Ok(line)
 }
 
+/// What of a container is outside of it.
+#[derive(Debug)]
+struct OutsideParts {
+    group: Option<Group>,
+    network: Option<Connection>,
+}
+
 /// From the fork to the end of all of the container's processes.
-fn contain(
-    bundle: &Bundle,
-    mut group: Option<&mut Group>,
-    fallbacks: &Fallbacks,
-) -> Result<Line, Failure> {
+fn contain(bundle: &Bundle, parts: &mut OutsideParts) -> Result<Line, Failure> {
     let (inside, outside) = handshake::pipes()?;
     namespace::enter(Namespace::Pid, &Fallbacks::default())?;
     signal::hold()?;
@@ -90,12 +103,14 @@ fn contain(
         return Err(Errno::SRCH).step(|| "fork".to_owned());
     };
     signal::forward_to(child)?;
-    let story = listen(outside, |stage| {
-        prepare(stage, child, group.as_deref(), fallbacks)
-    });
+    let story = listen(outside, |stage| prepare(stage, child, parts));
+    if let Some(network) = &mut parts.network {
+        // Bound by now, or never.
+        network.files = None;
+    }
     let end = wait(child)?;
     signal::forward_to_nobody();
-    let memory = match group.as_mut() {
+    let memory = match parts.group.as_mut() {
         Some(group) if end.signal() == Some(libc::SIGKILL) => group.killed_for_memory(child)?,
         Some(group) => {
             group.count_kills()?;
@@ -106,17 +121,37 @@ fn contain(
     Ok(conclude(story?, end, memory))
 }
 
+/// The host's part of the network, where the container asks for one.
+fn connect(bundle: &mut Bundle, fallbacks: &Fallbacks) -> Result<Option<Connection>, Failure> {
+    let Some(request) = bundle.bridged() else {
+        return Ok(None);
+    };
+    let name = bundle.hostname.as_deref().unwrap_or("localhost");
+    let network = Connection::make(request, name, fallbacks)?;
+    if let Some(files) = &network.files {
+        bundle.bind_files(files)?;
+    }
+    Ok(Some(network))
+}
+
+/// The program's end stands, whatever cannot be removed after it.
+fn disconnect(network: Connection) -> NetworkLine {
+    NetworkLine {
+        nat: network.nat(),
+        left_behind: network.remove().err().map(|failure| failure.to_string()),
+    }
+}
+
 /// The runtime's part, outside of the container, while its first process stands
 /// at `stage`.
-fn prepare(
-    stage: Stage,
-    first: Pid,
-    group: Option<&Group>,
-    _fallbacks: &Fallbacks,
-) -> Result<(), Failure> {
+fn prepare(stage: Stage, first: Pid, parts: &OutsideParts) -> Result<(), Failure> {
+    let group = parts.group.as_ref();
     match stage {
         Stage::Born => group.map_or(Ok(()), |group| group.join(first)),
-        Stage::Namespaces => Ok(()),
+        Stage::Namespaces => parts
+            .network
+            .as_ref()
+            .map_or(Ok(()), |network| network.enter(first)),
         Stage::Root => group.map_or(Ok(()), Group::restrict_devices),
     }
 }
@@ -193,6 +228,7 @@ fn conclude(story: Story, end: ExitStatus, memory: bool) -> Line {
         status,
         fallbacks: story.fallbacks,
         cgroup: None,
+        network: None,
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::Report;
 use crate::fallback::Fallback;
+use crate::network::Nat;
 
 /// What is written to `--status-fd`, as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,20 @@ pub struct Line {
     /// The container's cgroups, where it had some of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<Report>,
+    /// The network behind a bridge, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkLine>,
+}
+
+/// What became of a container's network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkLine {
+    /// Who translated its addresses.
+    pub nat: Nat,
+    /// What could not be removed when it was over, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_behind: Option<String>,
 }
 
 /// How the container's first process ended. There is no default.

@@ -19,7 +19,7 @@ pub mod tools;
 pub mod tree;
 
 pub use apt::{Apt, AptError, AptOptions, Package, Universe};
-pub use cache::{Cache, CacheError, Key};
+pub use cache::{Cache, CacheError, Entry, Key};
 pub use http::{Http, HttpError, HttpOptions};
 pub use image::{ImageDisk, ImageError};
 pub use kernel::{KernelError, KernelFiles};

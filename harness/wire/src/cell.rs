@@ -106,6 +106,7 @@ pub enum End {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
     /// The first bytes, at most [`Limits::output`].
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
     /// How many more came and were dropped.
     pub dropped: u64,

@@ -265,6 +265,7 @@ pub struct ProbeModule {
     /// Its name.
     pub name: String,
     /// The ELF file, decompressed.
+    #[serde(with = "serde_bytes")]
     pub content: Vec<u8>,
 }
 

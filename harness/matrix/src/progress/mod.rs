@@ -61,6 +61,15 @@ impl Display {
         }
     }
 
+    /// Plain lines and the table, wherever they go.
+    pub(crate) fn lines() -> Self {
+        Display {
+            kind: Kind::Lines(Lines::new(0)),
+            json: false,
+            table: true,
+        }
+    }
+
     /// Bars where a person watches, and else nothing at all: for one command, whose
     /// output is the result.
     pub(crate) fn unobtrusive(run: &Run) -> Self {

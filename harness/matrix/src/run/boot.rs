@@ -197,7 +197,7 @@ impl<'a> Bootery<'a> {
             None => None,
         };
         let key = Key::new("initramfs-2")
-            .with("guest", programs::GUEST)
+            .with("guest", programs::GUEST_IDENTITY)
             .with("kernel", &files.digest)
             .with("modules", BOOT_MODULES.join(" "));
         let initramfs = cache.build("initramfs", &key, |staging| {

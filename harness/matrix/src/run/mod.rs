@@ -19,6 +19,7 @@ mod record;
 mod resume;
 mod session;
 mod signals;
+mod simulate;
 mod sink;
 mod slots;
 mod template;
@@ -44,7 +45,10 @@ use follow::follow;
 use options::Options;
 use phases::Phases;
 use resume::Resumed;
+pub use simulate::Simulated;
+pub(crate) use simulate::simulate;
 use sink::{Fetches, Sink};
+pub(crate) use template::{KIND as TEMPLATES, words as template_words};
 use worker::Worker;
 
 /// `matrix run`.

@@ -9,6 +9,7 @@ use qemu_runner::Acceleration;
 use report::StartKind;
 
 use crate::cli::{AccelerationChoice, Isolation, RunArguments};
+use crate::memory;
 
 /// How a run is carried out.
 #[derive(Clone, Debug)]
@@ -44,7 +45,9 @@ impl Options {
     pub(crate) fn resolve(arguments: &RunArguments) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Options {
-            jobs: arguments.jobs.map_or(cores, usize::from),
+            jobs: arguments
+                .jobs
+                .map_or_else(|| memory::machines(cores, memory::available()), usize::from),
             acceleration: arguments.accel,
             timeout: arguments.timeout,
             boot_timeout: arguments.boot_timeout,

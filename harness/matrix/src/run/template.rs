@@ -226,11 +226,26 @@ impl Bootery<'_> {
     }
 }
 
+/// Which kernel waits in a template, and how it was started, for a list.
+pub(crate) fn words(template: &Path) -> String {
+    let known: Option<Known> = File::open(template.join("known"))
+        .ok()
+        .and_then(|mut file| wire::read(&mut file).ok());
+    match known {
+        Some(known) => format!(
+            "  {}, {}",
+            known.facts.release,
+            known.facts.command_line.trim()
+        ),
+        None => "  of another version of this program".to_owned(),
+    }
+}
+
 /// All that a template depends on.
 fn template_key(kernel: &Kernel, prepared: &Prepared, machine: &Machine) -> Result<Key, BootError> {
     let mut key = Key::new("template-2")
         .with("kernel", prepared.digest())
-        .with("guest", programs::GUEST)
+        .with("guest", programs::GUEST_IDENTITY)
         .with("modules", qemu_runner::BOOT_MODULES.join(" "))
         .with("cgroup", format!("{:?}", kernel.settings.cgroup))
         .with("program", qemu_identity(&machine.qemu.program)?);

@@ -17,3 +17,4 @@ mod project;
 mod reach;
 mod shards;
 mod torture;
+mod warm;

@@ -1,7 +1,7 @@
 //! Which checks: names or globs, over the rows of the images selected.
 
-use super::pattern::Pattern;
 use crate::error::{Kind, PlanError, Unmatched};
+use crate::pattern::Pattern;
 use crate::{Image, ImageEntry};
 
 /// The images with the selected checks only, each in the image's own order; an

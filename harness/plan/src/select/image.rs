@@ -13,9 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::list::split;
-use super::pattern::Pattern;
 use crate::error::{Kind, PlanError, Unmatched};
 use crate::images::DEFAULT_PATH;
+use crate::pattern::Pattern;
 use crate::{
     ArchiveSource, Given, Image, ImageEntry, ImageReference, ImageSource, OciSource, Project,
 };

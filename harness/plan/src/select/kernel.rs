@@ -17,8 +17,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::list::split;
-use super::pattern::Pattern;
 use crate::error::{Kind, PlanError, Unmatched};
+use crate::pattern::Pattern;
 use crate::settings;
 use crate::{Kernel, KernelEntry, KernelSource, Project, Version};
 

@@ -4,7 +4,6 @@ mod check;
 mod image;
 mod kernel;
 mod list;
-mod pattern;
 
 use std::path::PathBuf;
 

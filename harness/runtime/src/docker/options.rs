@@ -17,7 +17,8 @@ pub(super) struct Options {
     pub(super) directory: PathBuf,
     pub(super) user: (u32, u32),
     pub(super) user_namespace: bool,
-    pub(super) network: Mode,
+    /// Where nothing is said of it, a published port asks for a bridge.
+    pub(super) network: Option<Mode>,
     /// Bytes.
     pub(super) memory: Option<i64>,
     pub(super) pids: Option<i64>,
@@ -92,7 +93,7 @@ pub(super) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Opt
         directory: PathBuf::from("/"),
         user: (0, 0),
         user_namespace: false,
-        network: Mode::None,
+        network: None,
         memory: None,
         pids: None,
         cpu_quota: None,
@@ -192,12 +193,12 @@ fn set(options: &mut Options, option: &str, value: &str) -> Result<(), String> {
         "--workdir" => options.directory = value.into(),
         "--user" => options.user = values::user(value)?,
         "--network" => {
-            options.network = match value {
+            options.network = Some(match value {
                 "none" => Mode::None,
                 "host" => Mode::Host,
                 "bridge" => Mode::Bridge,
                 _ => return Err("not implemented; none, host or bridge".to_owned()),
-            }
+            });
         }
         "--memory" => options.memory = Some(values::size(value)?),
         "--pids-limit" => {

@@ -14,7 +14,7 @@ use crate::config::{Container, kernel_has_cgroup_namespaces};
 use crate::credentials::NAMES;
 use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
-use crate::network::Mode;
+use crate::network::{ANNOTATION, Mode, Request};
 use crate::seccomp::UnknownCalls;
 
 /// docker's PATH for images that set none.
@@ -25,12 +25,6 @@ pub(super) fn bundle(options: &Options) -> Result<Bundle, Failure> {
     let refused = |field: &str| Failure::NotImplemented {
         field: field.to_owned(),
     };
-    if options.network == Mode::Bridge {
-        return Err(refused("--network bridge"));
-    }
-    if !options.ports.is_empty() {
-        return Err(refused("--publish"));
-    }
     if options.user_namespace {
         return Err(refused("--userns"));
     }
@@ -70,7 +64,8 @@ fn config(options: &Options, rootfs: PathBuf) -> Result<Value, Failure> {
     if let Some(seccomp) = seccomp {
         config["linux"]["seccomp"] = serde_json::to_value(&seccomp).map_err(unwritable)?;
     }
-    if options.network == Mode::Host
+    let network = network(options);
+    if network.mode == Mode::Host
         && let Some(list) = config["linux"]["namespaces"].as_array_mut()
     {
         list.retain(|namespace| namespace["type"] != json!(LinuxNamespaceType::Network));
@@ -78,6 +73,8 @@ fn config(options: &Options, rootfs: PathBuf) -> Result<Value, Failure> {
     if options.cgroups {
         config["linux"]["resources"]["devices"] = devices();
     }
+    let network = serde_json::to_string(&network).map_err(unwritable)?;
+    config["annotations"] = json!({ANNOTATION: network});
     if let Some(bytes) = options.memory {
         // As docker does: as much swap again.
         config["linux"]["resources"]["memory"] =
@@ -100,6 +97,21 @@ fn devices() -> Value {
             "access": access.to_string()})
     });
     std::iter::once(none).chain(allowed).collect()
+}
+
+/// As docker does, a container with a network gets its name and the host's name
+/// servers in its /etc.
+fn network(options: &Options) -> Request {
+    let mode = match options.network {
+        Some(mode) => mode,
+        None if options.ports.is_empty() => Mode::None,
+        None => Mode::Bridge,
+    };
+    Request {
+        mode,
+        ports: options.ports.clone(),
+        files: mode == Mode::Bridge,
+    }
 }
 
 fn unwritable(source: serde_json::Error) -> Failure {

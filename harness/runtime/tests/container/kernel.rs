@@ -17,19 +17,19 @@ pub(crate) enum Kernel {
     Linux4_19,
 }
 
-const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+pub(crate) const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
+pub(crate) const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const IF_GREATER: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
-const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+pub(crate) const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 /// Offsets in struct seccomp_data: the call's number, the low half of its
 /// first argument.
-const NUMBER: u32 = 0;
+pub(crate) const NUMBER: u32 = 0;
 const FIRST: u32 = 16;
-const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+pub(crate) const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 const EINVAL: u32 = libc::SECCOMP_RET_ERRNO | libc::EINVAL as u32;
 
-const fn step(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
+pub(crate) const fn step(code: u16, k: u32, jt: u8, jf: u8) -> libc::sock_filter {
     libc::sock_filter { code, jt, jf, k }
 }
 
@@ -69,7 +69,7 @@ impl Kernel {
     }
 }
 
-fn install<const COUNT: usize>(mut steps: [libc::sock_filter; COUNT]) -> io::Result<()> {
+pub(crate) fn install<const COUNT: usize>(mut steps: [libc::sock_filter; COUNT]) -> io::Result<()> {
     let program = libc::sock_fprog {
         len: steps.len() as u16,
         filter: steps.as_mut_ptr(),

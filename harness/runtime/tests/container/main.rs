@@ -11,6 +11,7 @@ mod escapes;
 mod initial_root;
 mod kernel;
 mod layers;
+mod network;
 mod outside;
 mod rig;
 mod seccomp;

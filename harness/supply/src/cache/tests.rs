@@ -136,6 +136,38 @@ fn what_was_written_to_since_is_read_through_and_told_once() {
 }
 
 #[test]
+fn of_a_large_folder_the_top_is_looked_at_and_the_rest_when_asked_for() {
+    let (_folder, cache) = cache();
+    let key = Key::new("test-v1");
+    let make = |path: &Path| {
+        std::fs::create_dir_all(path.join("modules")).unwrap();
+        for number in 0..100 {
+            std::fs::write(path.join("modules").join(number.to_string()), "x").unwrap();
+        }
+        std::fs::write(path.join("vmlinuz"), "kernel").unwrap();
+        Ok::<(), CacheError>(())
+    };
+    let path = cache.build("thing", &key, make).unwrap();
+    assert!(cache.get("thing", &key).is_some());
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
+    let write = |name: &str, text: &str| {
+        std::fs::write(path.join(name), text).unwrap();
+        let file = std::fs::File::options().append(true).open(path.join(name));
+        file.unwrap().set_modified(later).unwrap();
+    };
+    write("vmlinuz", "kernal");
+    assert_eq!(cache.get("thing", &key), None, "at the top");
+    cache.build("thing", &key, make).unwrap();
+    write("modules/7", "y");
+    let entry = cache.entries().unwrap().remove(0);
+    assert!(matches!(
+        cache.verify(&entry),
+        Err(CacheError::Damaged { .. })
+    ));
+    assert_eq!(cache.get("thing", &key), None, "below it, once read");
+}
+
+#[test]
 fn what_lacks_a_seal_was_never_finished() {
     let (folder, cache) = cache();
     let key = Key::new("test-v1");

@@ -3,7 +3,7 @@
 use globset::{GlobBuilder, GlobMatcher};
 
 /// A name or a glob.
-pub(super) struct Pattern<'a> {
+pub(crate) struct Pattern<'a> {
     text: &'a str,
     glob: Option<GlobMatcher>,
 }
@@ -12,7 +12,7 @@ impl<'a> Pattern<'a> {
     /// # Errors
     ///
     /// Why it is no glob.
-    pub(super) fn new(text: &'a str) -> Result<Pattern<'a>, String> {
+    pub(crate) fn new(text: &'a str) -> Result<Pattern<'a>, String> {
         let glob = if text.contains(['*', '?', '[', '{']) {
             let built = GlobBuilder::new(text).build();
             Some(
@@ -26,7 +26,7 @@ impl<'a> Pattern<'a> {
         Ok(Pattern { text, glob })
     }
 
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         match &self.glob {
             Some(glob) => glob.is_match(name),
             None => self.text == name,

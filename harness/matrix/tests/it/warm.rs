@@ -1,0 +1,201 @@
+//! Warm starts: what they are for, and that they cannot make a result of their own.
+
+use std::path::PathBuf;
+
+use report::{Run, StartKind};
+use verdict::{Outcome, Verdict};
+
+use crate::project::{Project, cell};
+
+/// A kernel whose templates no other test has: the kernel knows nothing of the word.
+fn own_kernel(project: &Project, word: &str) {
+    project.file(
+        "kernels.toml",
+        format!(
+            "[[kernel]]\nversion = \"6.1\"\ncmdline = \"matrix.test={word}-{}\"\n\
+             source = {{ apt = \"debian\", suite = \"bookworm\", package = \"linux-image-cloud-amd64\" }}\n",
+            std::process::id()
+        ),
+    );
+}
+
+/// Its templates in the cache, with what the list says of each.
+fn templates(project: &Project, word: &str) -> Vec<PathBuf> {
+    let output = project.matrix(&["cache", "ls", "template"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let word = format!("matrix.test={word}-{}", std::process::id());
+    let root = project.matrix(&["cache", "ls"]);
+    let root = String::from_utf8_lossy(&root.stdout).into_owned();
+    let root = PathBuf::from(root.lines().next().unwrap());
+    text.lines()
+        .filter(|line| line.contains(&word))
+        .map(|line| {
+            let short = line.split_whitespace().next().unwrap();
+            let (kind, short) = short.split_once('/').unwrap();
+            let mut found = fs_err::read_dir(root.join(kind))
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .filter(|path| path.is_dir())
+                .filter(|path| {
+                    path.file_name()
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .starts_with(short)
+                });
+            found.next().unwrap()
+        })
+        .collect()
+}
+
+/// What is of no use to anybody else goes.
+fn remove(project: &Project, templates: &[PathBuf]) {
+    for path in templates {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let removed = project.matrix(&["cache", "rm", &format!("template/{name}")]);
+        assert!(removed.status.success());
+    }
+}
+
+fn starts(run: &Run, check: &str) -> Vec<StartKind> {
+    run.cells
+        .iter()
+        .filter(|cell| cell.check == check)
+        .flat_map(|cell| cell.attempts.iter().map(|attempt| attempt.start))
+        .collect()
+}
+
+#[test]
+fn clones_of_a_template_are_machines_of_their_own() {
+    let project = Project::new();
+    own_kernel(&project, "clones");
+    project.debian(
+        "\n[[check]]\nname = \"one\"\ncommand = [\"od\", \"-An\", \"-tx8\", \"-N32\", \"/dev/urandom\"]\n\
+         \n[[check]]\nname = \"two\"\ncommand = [\"od\", \"-An\", \"-tx8\", \"-N32\", \"/dev/urandom\"]\n\
+         \n[[check]]\nname = \"uuid\"\ncommand = [\"cat\", \"/proc/sys/kernel/random/uuid\"]\n\
+         \n[[check]]\nname = \"uuid-too\"\ncommand = [\"cat\", \"/proc/sys/kernel/random/uuid\"]\n\
+         \n[[check]]\nname = \"clock\"\ncommand = [\"date\", \"+%s\"]\n\
+         \n[[check]]\nname = \"leaves\"\ncommand = [\"sh\", \"-c\", \"echo here > /tmp/left\"]\n\
+         \n[[check]]\nname = \"finds\"\ncommand = [\"test\", \"!\", \"-e\", \"/tmp/left\"]\n",
+    );
+    let begun = std::time::SystemTime::now();
+    let run = project.run(0, &["--isolate", "cell", "--sample", "0"]);
+    let said = |check: &str| {
+        let cell = cell(&run, "6.1", "debian:12", check);
+        cell.attempts.last().unwrap().stdout.clone()
+    };
+    assert_eq!(starts(&run, "one"), [StartKind::Warm]);
+    assert_ne!(said("one"), said("two"));
+    assert_ne!(said("uuid"), said("uuid-too"));
+    let clock: u64 = said("clock").trim().parse().unwrap();
+    let since = |time: std::time::SystemTime| {
+        time.duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+    };
+    // A template's clock would be that of its making: the second run shows that.
+    assert!(clock >= since(begun), "{clock}");
+
+    let between = std::time::SystemTime::now();
+    let again = project.run(0, &["--isolate", "cell", "--sample", "0"]);
+    let clock: u64 = cell(&again, "6.1", "debian:12", "clock").attempts[0]
+        .stdout
+        .trim()
+        .parse()
+        .unwrap();
+    assert!(clock >= since(between), "{clock}");
+    let earlier = said("one");
+    assert_ne!(
+        cell(&again, "6.1", "debian:12", "one").attempts[0].stdout,
+        earlier,
+        "two runs from one template"
+    );
+    remove(&project, &templates(&project, "clones"));
+}
+
+#[test]
+fn a_template_that_does_not_start_goes_and_the_kernel_boots() {
+    let project = Project::new();
+    own_kernel(&project, "damaged");
+    project.repository_image("vsyscall.toml");
+    project.run(0, &["--sample", "0"]);
+    let kept = templates(&project, "damaged");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    // The cache would notice a size or a time that changed: this is damage that only
+    // the start of a clone can find.
+    let state = kept[0].join("state");
+    let before = fs_err::metadata(&state).unwrap();
+    fs_err::write(&state, vec![0; usize::try_from(before.len()).unwrap()]).unwrap();
+    let file = fs_err::File::options().write(true).open(&state).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+
+    let output = project.matrix(&["run", "--sample", "0"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    assert!(words.contains("did not start and was removed"), "{words}");
+    let run = Run::load(&project.newest_run().unwrap()).unwrap();
+    for cell in &run.cells {
+        assert_eq!(cell.verdict, Verdict::Expected, "{}", cell.id());
+    }
+    assert!(starts(&run, "time").contains(&StartKind::Cold));
+    let third = project.run(0, &["--sample", "0"]);
+    assert!(
+        starts(&third, "time").contains(&StartKind::Warm),
+        "it is kept anew"
+    );
+    remove(&project, &templates(&project, "damaged"));
+}
+
+#[test]
+fn where_a_warm_start_and_a_cold_boot_disagree_neither_counts() {
+    let project = Project::new();
+    own_kernel(&project, "disagree");
+    // A template has devices for more disks than two images need; a machine that
+    // boots has what it needs.
+    project.debian(
+        "\n[[check]]\nname = \"only-cold\"\ncommand = [\"test\", \"!\", \"-e\", \"/sys/block/vdc\"]\n\
+         \n[[check]]\nname = \"only-warm\"\ncommand = [\"test\", \"-e\", \"/sys/block/vdc\"]\n\
+         \n[[check]]\nname = \"both\"\ncommand = [\"true\"]\n\
+         \n[[check]]\nname = \"neither\"\ncommand = [\"false\"]\n",
+    );
+    project.repository_image("vsyscall.toml");
+    let run = project.run(1, &["--isolate", "kernel", "--sample", "1"]);
+    let found = |check: &str| cell(&run, "6.1", "debian:12", check);
+    for check in ["only-cold", "only-warm", "both", "neither"] {
+        assert_eq!(
+            starts(&run, check),
+            [StartKind::Warm, StartKind::Cold],
+            "{check}: both attempts are kept"
+        );
+    }
+    for check in ["only-cold", "only-warm"] {
+        let cell = found(check);
+        let Outcome::NotRun { reason } = &cell.outcome else {
+            panic!("{check}: {:?}", cell.outcome);
+        };
+        assert!(reason.contains("after a warm start it was"), "{reason}");
+        assert_eq!(cell.verdict, Verdict::NotRun);
+    }
+    assert_eq!(found("both").verdict, Verdict::Expected);
+    assert_eq!(found("neither").verdict, Verdict::UnexpectedFailure);
+    remove(&project, &templates(&project, "disagree"));
+}
+
+#[test]
+fn no_template_is_kept_where_it_would_not_fit() {
+    let project = Project::new();
+    own_kernel(&project, "space");
+    project.repository_image("vsyscall.toml");
+    let output = project.matrix(&["run", "--template-space", "100"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{words}");
+    assert!(words.contains("no warm starts"), "{words}");
+    let run = Run::load(&project.newest_run().unwrap()).unwrap();
+    assert!(
+        run.cells
+            .iter()
+            .all(|cell| !matches!(cell.outcome, Outcome::NotRun { .. }))
+    );
+    assert_eq!(starts(&run, "time"), [StartKind::Cold]);
+    assert!(templates(&project, "space").is_empty());
+}
