@@ -262,6 +262,22 @@ fn a_kill_for_memory_is_told_from_others(rig: &Rig) {
     let killed = rig.run_config(&memory(rig, &["probe", "allocate", "200"]));
     assert_eq!(killed.line.status, Status::OutOfMemory, "{killed:?}");
     assert_eq!((killed.code, kills(&killed)), (137, Some(1)));
+    // Too little for the runtime's own part is no end of the program's.
+    let mut config = memory(rig, &["probe", "exit", "0"]);
+    for limit in config["linux"]["resources"]["memory"]
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+    {
+        *limit = json!(65_536);
+    }
+    let outcome = rig.run_config(&config);
+    match &outcome.line.status {
+        Status::Trouble { message, .. } => {
+            assert!(message.contains("killed for memory"), "{message}")
+        }
+        other => panic!("{other:?}"),
+    }
     // The same signal by somebody else, before and after a child was killed for
     // memory.
     let token = token(rig);
