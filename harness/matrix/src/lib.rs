@@ -12,6 +12,7 @@ mod diff;
 mod doctor;
 mod error;
 mod explain;
+mod fetch;
 mod github;
 mod list;
 mod merge;
@@ -22,6 +23,7 @@ mod run;
 mod shard;
 mod show;
 mod trial;
+mod update;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -71,6 +73,8 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Explain(arguments) => explain::command(&global, &arguments),
         Command::Merge(arguments) => merge::command(&global, &arguments),
         Command::Bisect(arguments) => bisect::command(&global, &arguments),
+        Command::Update(arguments) => update::command(&global, &arguments),
+        Command::Fetch(arguments) => fetch::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

@@ -76,6 +76,14 @@ impl Display {
         }
     }
 
+    /// As [`Display::choose`], for work that ends without a table.
+    pub(crate) fn without_table(verbose: u8, run: &Run) -> Self {
+        Display {
+            table: false,
+            ..Display::choose(false, verbose, run)
+        }
+    }
+
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event) {
         if self.json {

@@ -194,7 +194,7 @@ impl<'a> Bootery<'a> {
             Some(path) => Some(Configuration::parse(&String::from_utf8_lossy(
                 &fs_err::read(path)?,
             ))),
-            None => None,
+            None => self.carried(&files)?,
         };
         let key = Key::new("initramfs-2")
             .with("guest", programs::GUEST)
@@ -220,6 +220,30 @@ impl<'a> Bootery<'a> {
             files,
             configuration,
         })
+    }
+
+    /// The configuration that a kernel carries within itself (CONFIG_IKCONFIG), for
+    /// one that came without a file of it. Looked for once: the kernel has to be
+    /// decompressed for it.
+    fn carried(&self, files: &KernelFiles) -> Result<Option<Configuration>, BootError> {
+        let key = Key::new("carried-configuration-1").with("kernel", &files.digest);
+        let path = self
+            .supply
+            .cache()
+            .build("configuration", &key, |staging| {
+                let failed = |source| BootError::Kernel {
+                    path: files.image.clone(),
+                    source,
+                };
+                let kernel = fs_err::read(&files.image)?;
+                let found = qemu_runner::uncompressed(kernel)
+                    .map_err(failed)?
+                    .and_then(|kernel| Configuration::embedded(&kernel));
+                let text = found.map(|found| found.to_text()).unwrap_or_default();
+                Ok::<(), BootError>(fs_err::write(staging, text)?)
+            })?;
+        let configuration = Configuration::parse(&fs_err::read_to_string(path)?);
+        Ok((!configuration.is_empty()).then_some(configuration))
     }
 
     /// Probes' modules are not in the initramfs, where every boot would pay for
@@ -459,9 +483,11 @@ impl<'a> Bootery<'a> {
                 mut facts,
                 boot_log,
             } => {
-                if let Some(configuration) = &prepared.configuration {
-                    facts.config = configuration.telling();
-                }
+                facts.config = match (&prepared.configuration, &prepared.files.modules) {
+                    (Some(configuration), _) => configuration.telling(),
+                    (None, Some(modules)) => Configuration::of_modules(modules)?,
+                    (None, None) => BTreeMap::new(),
+                };
                 Ok(Introduced {
                     spin: ready.spin,
                     boot: ready.boot,
