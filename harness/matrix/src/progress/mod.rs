@@ -76,8 +76,9 @@ impl Display {
         }
     }
 
-    /// As [`Display::choose`], for work that ends without a table.
-    pub(crate) fn without_table(verbose: u8, run: &Run) -> Self {
+    /// As [`Display::choose`], for what is done as a run is and is none: without its
+    /// beginning, its end, and its table.
+    pub(crate) fn of_no_run(verbose: u8, run: &Run) -> Self {
         Display {
             table: false,
             ..Display::choose(false, verbose, run)
@@ -92,7 +93,9 @@ impl Display {
                 Err(error) => write_stderr(&format!("an event could not be written: {error}\n")),
             }
         }
+        let frame = matches!(event, Event::RunStarted { .. } | Event::RunFinished { .. });
         match &mut self.kind {
+            _ if frame && !self.table && !self.json => {}
             Kind::Bars(bars) => bars.show(event),
             Kind::Lines(lines) => lines.show(event, Instant::now()),
             Kind::Quiet => {}

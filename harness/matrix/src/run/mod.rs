@@ -162,7 +162,7 @@ pub(crate) fn fetch_all(
     hold_to_lock(project, &mut plan, arguments.locked, &mut options)?;
     options.boots = false;
     planned_job(global, arguments, &options, plan, folder, |run| {
-        Display::without_table(global.verbose, run)
+        Display::of_no_run(global.verbose, run)
     })
 }
 

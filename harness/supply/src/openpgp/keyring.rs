@@ -10,6 +10,7 @@ use pgp::types::KeyDetails;
 use sha2::{Digest, Sha256};
 
 use super::error::OpenPgpError;
+use super::packets;
 use super::signer::Signer;
 use crate::cache::hex;
 
@@ -203,7 +204,7 @@ fn read(
     let malformed = |reason: pgp::errors::Error| OpenPgpError::Keyring {
         reason: reason.to_string(),
     };
-    SignedPublicKey::from_bytes_many(bytes)
+    SignedPublicKey::from_bytes_many(packets::without_trust(bytes).as_slice())
         .map_err(malformed)?
         .map(|key| {
             key.map(|key| Certificate {

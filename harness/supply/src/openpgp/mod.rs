@@ -7,6 +7,7 @@
 
 mod error;
 mod keyring;
+mod packets;
 mod signer;
 
 use jiff::Timestamp;

@@ -384,7 +384,8 @@ fn a_locked_address_of_debians_own_is_looked_for_on_the_mirrors() {
         url: "http://ftp.debian.org/debian/pool/a_1.0.deb".to_owned(),
         ..locked(&mirror, "a", "1.0")
     };
-    let apt = mirror.client().apt.with_mirrors(Mirrors {
+    let client = mirror.client();
+    let apt = client.apt.with_mirrors(Mirrors {
         // The first does not have it.
         debian: vec![empty.url("/debian"), mirror.server.url("/debian")],
         ..Mirrors::default()
