@@ -114,10 +114,10 @@ impl Work<'_> {
                 + "\nTheir archives have no version between these two.\n");
         }
         note(&format!(
-            "{} versions are between {} and {}",
-            versions.len() - 2,
+            "between {} and {}: {}",
             entries[found.low.0],
-            entries[found.high.0]
+            entries[found.high.0],
+            versions[1..versions.len() - 1].join(", ")
         ));
         let closer = search(&versions, &mut |kernel| bench.ask(kernel))?;
         Ok(told(bench, &versions, &closer))
