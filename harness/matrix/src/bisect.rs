@@ -8,6 +8,7 @@
 
 mod bench;
 mod line;
+mod moments;
 mod search;
 
 use std::fmt::Write as _;
@@ -22,10 +23,6 @@ use crate::run::{load_project, runs_folder};
 use bench::{Answer, Bench};
 use line::{End, versions_between};
 use search::{Found, search};
-
-/// Two states of Debian's archive closer than this are taken for neighbours: it is
-/// renewed four times a day.
-const RENEWAL: jiff::SignedDuration = jiff::SignedDuration::from_hours(6);
 
 /// `matrix bisect IMAGE CHECK --good K --bad K`.
 pub(crate) fn command(global: &Global, arguments: &BisectArguments) -> Result<Status, Failure> {
@@ -166,8 +163,7 @@ impl Work<'_> {
         Ok(told(bench, &versions, &found))
     }
 
-    /// Between two states of Debian's archive. A state whose kernel is one that was
-    /// asked already is not booted again.
+    /// Between two states of Debian's archive.
     fn by_time(
         &self,
         bench: &mut Bench<'_>,
@@ -180,45 +176,26 @@ impl Work<'_> {
         } else {
             (other, one)
         };
-        let mut ends = vec![format!("{base}@{from}"), format!("{base}@{to}")];
-        let mut found = search(&ends, &mut |kernel| bench.ask(kernel))?;
-        let (mut from, mut to) = (line::moment(from)?, line::moment(to)?);
-        let mut missed: Vec<String> = Vec::new();
-        while to.duration_since(from) > RENEWAL {
-            let middle = from + to.duration_since(from) / 2;
-            let id = format!("{base}@{}", middle.strftime("%Y%m%dT%H%M%SZ"));
-            let version = self
-                .supply
-                .kernel_version(&self.kernel(&id)?.sources)
-                .map(|version| version.map(|it| it.version));
-            let answer = match version {
-                Ok(version) if version.is_some() && version == found.low.1.version => {
-                    Ok(found.low.1.clone())
-                }
-                Ok(version) if version.is_some() && version == found.high.1.version => {
-                    Ok(found.high.1.clone())
-                }
-                Ok(_) => bench.ask(&id)?,
-                Err(failure) => Err(failure.to_string()),
-            };
-            match answer {
-                Ok(answer) if answer.outcome == found.low.1.outcome => {
-                    (from, found.low.1) = (middle, answer);
-                    ends[0] = id;
-                }
-                Ok(answer) => {
-                    (to, found.high.1) = (middle, answer);
-                    ends[1] = id;
-                }
-                Err(reason) => {
-                    missed.push(format!("{id} ({})", first_line(&reason)));
-                    break;
-                }
-            }
-        }
+        let ends = [format!("{base}@{from}"), format!("{base}@{to}")];
+        let found = search(&ends, &mut |kernel| bench.ask(kernel))?;
+        let mut past = Past {
+            work: self,
+            bench,
+            base,
+        };
+        let low = (line::moment(from)?, found.low.1);
+        let high = (line::moment(to)?, found.high.1);
+        let neighbours = moments::search(low, high, &mut past)?;
+        let id = |moment| format!("{base}@{}", moments::word(moment));
+        let ends = [id(neighbours.low.0), id(neighbours.high.0)];
+        let found = Found {
+            low: (0, neighbours.low.1),
+            high: (1, neighbours.high.1),
+            skipped: Vec::new(),
+        };
         let mut page = told(bench, &ends, &found);
-        if !missed.is_empty() {
-            let _ = writeln!(page, "\nGiven up at {}.", missed.join(", "));
+        if let Some((moment, reason)) = neighbours.given_up {
+            let _ = writeln!(page, "\nGiven up at {}: {reason}", id(moment));
         }
         Ok(page)
     }
@@ -238,6 +215,34 @@ impl Work<'_> {
                 kernel: id.to_owned(),
                 known: Vec::new(),
             })
+    }
+}
+
+/// The states of Debian's archive, for one entry.
+struct Past<'p, 'w, 'b> {
+    work: &'p Work<'w>,
+    bench: &'p mut Bench<'b>,
+    base: &'p str,
+}
+
+impl Past<'_, '_, '_> {
+    fn id(&self, then: jiff::Timestamp) -> String {
+        format!("{}@{}", self.base, moments::word(then))
+    }
+}
+
+impl moments::Past for Past<'_, '_, '_> {
+    fn version(&mut self, then: jiff::Timestamp) -> Result<Option<String>, String> {
+        let kernel = self.work.kernel(&self.id(then));
+        let kernel = kernel.map_err(|failure| failure.to_string())?;
+        let version = self.work.supply.kernel_version(&kernel.sources);
+        version
+            .map(|version| version.map(|it| it.version))
+            .map_err(|error| error.to_string())
+    }
+
+    fn ask(&mut self, then: jiff::Timestamp) -> Result<Result<Answer, String>, Failure> {
+        self.bench.ask(&self.id(then))
     }
 }
 

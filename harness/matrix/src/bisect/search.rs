@@ -14,12 +14,15 @@ pub(super) struct Found {
     pub(super) skipped: Vec<(usize, String)>,
 }
 
+/// A kernel's answer, or why it gives none; the outer error ends the search.
+type Asked = Result<Result<Answer, String>, Failure>;
+
 /// Halves the line until two neighbours are left that end differently, but for those
 /// that give no result. `ask` gives a kernel's answer; its inner error is why there
 /// is none.
 pub(super) fn search(
     line: &[String],
-    ask: &mut dyn FnMut(&str) -> Result<Result<Answer, String>, Failure>,
+    ask: &mut dyn FnMut(&str) -> Asked,
 ) -> Result<Found, Failure> {
     let last = line.len() - 1;
     let mut end = |at: usize| {

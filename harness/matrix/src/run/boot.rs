@@ -429,13 +429,20 @@ impl<'a> Bootery<'a> {
             StartKind::Cold => None,
             StartKind::Warm => self.boot_warm(kernel, prepared, &machine)?,
         };
-        let (vm, introduced, start) = match warm {
+        let (vm, mut introduced, start) = match warm {
             Some((vm, introduced)) => (vm, introduced, StartKind::Warm),
             None => {
                 let mut vm = Vm::start(self.spawner, &machine)?;
-                let introduced = self.introduce(&mut vm, kernel, prepared, acceleration)?;
+                let introduced = self.introduce(&mut vm, kernel, acceleration)?;
                 (vm, introduced, StartKind::Cold)
             }
+        };
+        // Of a warm start too: what a template's record has is what the program that
+        // kept it asked for.
+        introduced.facts.config = match (&prepared.configuration, &prepared.files.modules) {
+            (Some(configuration), _) => configuration.telling(),
+            (None, Some(modules)) => Configuration::of_modules(modules)?,
+            (None, None) => BTreeMap::new(),
         };
         self.begin_session(kernel, prepared, &machine, vm, introduced, boot, start)
     }
@@ -473,28 +480,17 @@ impl<'a> Bootery<'a> {
         &self,
         vm: &mut Vm,
         kernel: &Kernel,
-        prepared: &Prepared,
         acceleration: Acceleration,
     ) -> Result<Introduced, BootError> {
         let ready = vm.ready(self.options.boot_timeout(acceleration))?;
         vm.send(&ToGuest::Begin(begin(kernel)?))?;
         match vm.receive(ANSWER.mul_f64(self.slowdown(ready.spin)))? {
-            FromGuest::Facts {
-                mut facts,
+            FromGuest::Facts { facts, boot_log } => Ok(Introduced {
+                spin: ready.spin,
+                boot: ready.boot,
+                facts: *facts,
                 boot_log,
-            } => {
-                facts.config = match (&prepared.configuration, &prepared.files.modules) {
-                    (Some(configuration), _) => configuration.telling(),
-                    (None, Some(modules)) => Configuration::of_modules(modules)?,
-                    (None, None) => BTreeMap::new(),
-                };
-                Ok(Introduced {
-                    spin: ready.spin,
-                    boot: ready.boot,
-                    facts: *facts,
-                    boot_log,
-                })
-            }
+            }),
             other => Err(BootError::OutOfTurn {
                 wanted: "Facts",
                 got: format!("{other:?}"),

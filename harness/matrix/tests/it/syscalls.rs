@@ -47,6 +47,7 @@ const UNTRIED: [&str; 9] = [
 
 #[test]
 #[ignore = "boots five kernels: told how above"]
+#[expect(clippy::print_stdout, reason = "figures for whoever asked")]
 fn the_table_says_of_each_call_what_the_kernels_symbols_say() {
     let project = Project::new();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -30,7 +30,7 @@ fn packet(bytes: &[u8]) -> Option<(u8, usize)> {
         Some(
             digits
                 .iter()
-                .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+                .fold(0, |sum, byte| (sum << 8) | usize::from(*byte)),
         )
     };
     let (tag, header, body) = match first {
@@ -39,7 +39,7 @@ fn packet(bytes: &[u8]) -> Option<(u8, usize)> {
             let tag = first & 0x3f;
             match usize::from(*bytes.get(1)?) {
                 short @ 0..192 => (tag, 2, short),
-                middle @ 192..224 => (tag, 3, (middle - 192 << 8) + number(2, 1)? + 192),
+                middle @ 192..224 => (tag, 3, ((middle - 192) << 8) + number(2, 1)? + 192),
                 255 => (tag, 6, number(2, 4)?),
                 // In pieces, as no packet of a keyring is.
                 _ => return None,
@@ -47,7 +47,7 @@ fn packet(bytes: &[u8]) -> Option<(u8, usize)> {
         }
         // The old one: the tag's byte tells.
         0x80..0xc0 => {
-            let tag = first >> 2 & 0x0f;
+            let tag = (first >> 2) & 0x0f;
             let count = match first & 3 {
                 0 => 1,
                 1 => 2,
