@@ -56,6 +56,10 @@ pub(crate) enum Command {
     Bisect(BisectArguments),
     /// What is kept on the disk between runs, and its removal
     Cache(CacheArguments),
+    /// Write matrix.lock: what the kernels and images are now, for `run --locked`
+    Update(UpdateArguments),
+    /// Fetch and build what a run needs, and boot nothing
+    Fetch(FetchArguments),
     /// Look at what this machine has for a run, and what it lacks
     Doctor(DoctorArguments),
 }
@@ -63,7 +67,8 @@ pub(crate) enum Command {
 /// What to run.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SelectionArguments {
-    /// Kernels: names, `6.x`, `6.*`, `>=5.10`, `6.1+vsyscall=emulate`, or a path to a kernel
+    /// Kernels: names, `6.x`, `6.*`, `>=5.10`, `6.1+vsyscall=emulate`, `6.1@6.1.170-1`, or a
+    /// path to a kernel
     #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) kernels: Vec<String>,
     /// Images: names, globs (`debian:*`), tags (`family=rhel`), a registry's
@@ -120,6 +125,9 @@ pub(crate) struct RunArguments {
     /// Use what is cached and touch no network
     #[arg(long)]
     pub(crate) offline: bool,
+    /// Use just the kernels and images that matrix.lock has
+    #[arg(long)]
+    pub(crate) locked: bool,
     /// This QEMU instead of the one on PATH or from the mirror
     #[arg(long, value_name = "PATH")]
     pub(crate) qemu: Option<PathBuf>,
@@ -147,6 +155,27 @@ pub(crate) struct RunArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct UpdateArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// Say what would change, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArguments {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
+    /// Fetch just the kernels and images that matrix.lock has
+    #[arg(long)]
+    pub(crate) locked: bool,
+    /// Say what is missing in the cache, and touch no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct BisectArguments {
     /// The image's name
     #[arg(value_name = "IMAGE")]
@@ -154,7 +183,8 @@ pub(crate) struct BisectArguments {
     /// The check's name
     #[arg(value_name = "CHECK")]
     pub(crate) check: String,
-    /// A kernel on which it ends one way
+    /// A kernel on which it ends one way; also one version of an entry (`6.1@6.1.170-1`), or
+    /// an entry at a moment (`6.1@20260101T000000Z`, from snapshot.debian.org)
     #[arg(long, value_name = "KERNEL")]
     pub(crate) good: String,
     /// A kernel on which it ends another way, older or newer
@@ -282,6 +312,12 @@ pub(crate) struct ListArguments {
     /// What to list
     #[arg(value_enum)]
     pub(crate) what: Listed,
+    /// Of kernels: as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Of kernels: look into the cache alone, and ask no archive whether it answers
+    #[arg(long)]
+    pub(crate) offline: bool,
     /// Where runs/ is [default: the project's results/]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,

@@ -172,6 +172,33 @@ pub(crate) enum Failure {
         /// What both give.
         outcome: String,
     },
+    /// Moments that nothing lies between.
+    #[error(
+        "there is no line from {good} to {bad}\nhint: name two kernels of the list, two versions of one (6.1@6.1.170-1), or two moments of one (6.1@20260101T000000Z)"
+    )]
+    BisectMoments {
+        /// As given.
+        good: String,
+        /// As given.
+        bad: String,
+    },
+    /// A glob where one check is wanted.
+    #[error("`{0}` is no check's name\nhint: `matrix list checks`")]
+    BisectCheck(String),
+    /// What should be a moment is none.
+    #[error("`{0}` is not a moment such as 20260101T000000Z")]
+    BisectTime(String),
+    /// The userland is not the one of the answers so far.
+    #[error(
+        "{image} is not the image that earlier runs had, so their cells say nothing here\nhint: --fresh runs every cell again"
+    )]
+    BisectImageChanged {
+        /// Its name.
+        image: String,
+    },
+    /// The lock file is not there, cannot be read, or lacks something.
+    #[error("{0}")]
+    Lock(#[from] plan::LockError),
     /// No run at all.
     #[error("there is no run in {}\nhint: `matrix run` makes one", .0.display())]
     NoRuns(PathBuf),
@@ -205,12 +232,17 @@ impl Failure {
             | Failure::BisectKernel { .. }
             | Failure::BisectVariants { .. }
             | Failure::BisectSame { .. }
+            | Failure::BisectMoments { .. }
+            | Failure::BisectCheck(_)
+            | Failure::BisectTime(_)
+            | Failure::Lock(_)
             | Failure::NoRuns(_) => Status::Usage,
             Failure::Load(_)
             | Failure::History(_)
             | Failure::Mirrors(_)
             | Failure::Junit(_)
             | Failure::BisectEnd { .. }
+            | Failure::BisectImageChanged { .. }
             | Failure::Supply(_)
             | Failure::Record(_)
             | Failure::Io(_)

@@ -13,6 +13,7 @@ mod diff;
 mod doctor;
 mod error;
 mod explain;
+mod fetch;
 mod github;
 mod list;
 mod memory;
@@ -24,6 +25,7 @@ mod run;
 mod shard;
 mod show;
 mod trial;
+mod update;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -94,6 +96,8 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Merge(arguments) => merge::command(&global, &arguments),
         Command::Bisect(arguments) => bisect::command(&global, &arguments),
         Command::Cache(arguments) => cache::command(&global, &arguments),
+        Command::Update(arguments) => update::command(&global, &arguments),
+        Command::Fetch(arguments) => fetch::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),
     }
 }

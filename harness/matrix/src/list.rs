@@ -1,5 +1,7 @@
 //! `matrix list`.
 
+mod kernels;
+
 use report::Counts;
 
 use crate::cli::{Global, ListArguments, Listed};
@@ -12,7 +14,7 @@ use crate::show::runs;
 pub(crate) fn command(global: &Global, arguments: &ListArguments) -> Result<Status, Failure> {
     let project = load_project(global)?;
     let text = match arguments.what {
-        Listed::Kernels => plan::describe_kernels(&project).to_string(),
+        Listed::Kernels => kernels::list(global, arguments, &project)?,
         Listed::Images => plan::describe_images(&project).to_string(),
         Listed::Checks => plan::describe_checks(&project).to_string(),
         Listed::Runs => {

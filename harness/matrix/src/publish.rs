@@ -134,6 +134,7 @@ mod tests {
         let mirrors = Mirrors {
             debian: vec!["http://mirror.example/debian".to_owned()],
             security: vec!["http://mirror.example/debian-security/".to_owned()],
+            snapshots: None,
         };
         let hidden = without_mirrors(&run, &mirrors).unwrap();
         let kernel = &hidden.kernels[0];

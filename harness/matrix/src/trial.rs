@@ -92,7 +92,7 @@ fn attempt(global: &Global, arguments: &TryArguments) -> Result<u8, Failure> {
 
 /// A bare name would bring its default variants along.
 fn plain(kernel: &str) -> String {
-    if kernel.contains(['/', '+', '*', '<', '>', '=', ',']) || kernel.ends_with(".x") {
+    if kernel.contains(['/', '+', '@', '*', '<', '>', '=', ',']) || kernel.ends_with(".x") {
         kernel.to_owned()
     } else {
         format!("{kernel}+")

@@ -266,7 +266,15 @@ impl fmt::Display for Archive {
         formatter.write_str(match self {
             Archive::Debian => "debian",
             Archive::DebianSecurity => "debian-security",
-            Archive::Url(url) => url,
+            Archive::Snapshot { security, time } => {
+                let name = if *security {
+                    "debian-security"
+                } else {
+                    "debian"
+                };
+                return write!(formatter, "{name}@{time}");
+            }
+            Archive::Url(url) | Archive::Keyed { url, .. } => url,
         })
     }
 }
@@ -283,10 +291,10 @@ impl fmt::Display for AptSource {
             match (index, &suite.archive) {
                 (0, _) => suite.fmt(formatter)?,
                 // Its suites say themselves that they are of the security archive.
-                (_, Archive::Debian | Archive::DebianSecurity) => {
+                (_, Archive::Debian | Archive::DebianSecurity | Archive::Snapshot { .. }) => {
                     write!(formatter, " + {}", suite.suite)?;
                 }
-                (_, Archive::Url(_)) => write!(formatter, " + {suite}")?,
+                (_, Archive::Url(_) | Archive::Keyed { .. }) => write!(formatter, " + {suite}")?,
             }
         }
         if self.architecture != "amd64" {
@@ -302,6 +310,7 @@ impl fmt::Display for KernelSource {
             KernelSource::Apt(apt) => apt.fmt(formatter),
             KernelSource::Rpm { base, package } => write!(formatter, "{base}: {package}"),
             KernelSource::Path { kernel, .. } => kernel.display().fmt(formatter),
+            KernelSource::Locked { source, .. } => write!(formatter, "{source} (locked)"),
         }
     }
 }
@@ -332,6 +341,7 @@ impl fmt::Display for ImageSource {
                 write!(formatter, "{} {}", daemon.engine.program(), daemon.image)
             }
             ImageSource::Download(download) => formatter.write_str(&download.url),
+            ImageSource::Locked { source, .. } => write!(formatter, "{source} (locked)"),
         }
     }
 }
@@ -359,6 +369,9 @@ impl fmt::Display for Settings {
         }
         if self.memory != 1024 {
             write!(formatter, ", memory {}MiB", self.memory)?;
+        }
+        if self.cpus != 1 {
+            write!(formatter, ", {} cpus", self.cpus)?;
         }
         for (switch, value) in &self.sysctl {
             write!(formatter, ", sysctl {switch}={value}")?;

@@ -5,6 +5,7 @@
 //! is; [`Project`] is what they mean, resolved and checked once; [`Plan`] is what
 //! one run does: a plain value that nothing deeper second-guesses.
 
+mod at;
 mod checks;
 mod describe;
 mod diagnostic;
@@ -15,6 +16,7 @@ mod image_source;
 mod images;
 mod kernels;
 mod load;
+mod lock;
 mod model;
 mod name;
 mod pattern;
@@ -27,12 +29,14 @@ mod similar;
 mod source;
 mod version;
 
+pub use at::{base_of, is_time};
 pub use describe::{
     Listing, Row, describe_checks, describe_images, describe_kernels, describe_plan,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Place, SourceFile};
 pub use error::{Kind, PlanError, Unmatched};
 pub use load::{find_project, load, resolve};
+pub use lock::{LOCK, Lock, LockError, LockedImage, LockedKernel, lock_name};
 pub use model::*;
 pub use project::{CheckEntry, ImageEntry, KernelEntry, Project, Variant};
 pub use reference::{ImageReference, ReferenceError, host_of};

@@ -11,7 +11,8 @@ use crate::ImageReference;
 /// one, or a file named on the command line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// What selectors and tables call it: `6.1`, `6.1+vsyscall=emulate`.
+    /// What selectors and tables call it: `6.1`, `6.1+vsyscall=emulate`,
+    /// `6.1@6.1.170-1`.
     pub id: String,
     /// The entry's version, as given; none for a file named on the command line.
     pub version: Option<String>,
@@ -46,6 +47,37 @@ pub enum KernelSource {
         /// taken to be built in.
         modules: Option<PathBuf>,
     },
+    /// One of the others, at what a lock file has for it.
+    Locked {
+        /// The one that had it when the lock was made.
+        source: Box<KernelSource>,
+        /// What it was then.
+        pin: Pin,
+    },
+}
+
+/// What a lock file keeps of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pin {
+    /// The very packages, by name.
+    Packages(Vec<LockedPackage>),
+    /// `sha256:…` of what the source comes to.
+    Digest(String),
+    /// Nothing: it is a part of this program.
+    Program,
+}
+
+/// A package as a lock file keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LockedPackage {
+    /// `linux-image-6.1.0-50-cloud-amd64`.
+    pub name: String,
+    /// `6.1.170-1`.
+    pub version: String,
+    /// Where it is; on Debian's own server where the Debian mirror had it.
+    pub url: String,
+    /// 64 hexadecimal digits, lower case.
+    pub sha256: String,
 }
 
 /// Suites of Debian-style archives, taken together as apt would, and what to take
@@ -55,7 +87,8 @@ pub struct AptSource {
     /// Where to look; the newest version in any of them is taken. Never empty.
     pub suites: Vec<AptSuite>,
     /// Package names; for a kernel exactly one, which may be a metapackage or a
-    /// glob (`linux-image-6.16.*-cloud-amd64`).
+    /// glob (`linux-image-6.16.*-cloud-amd64`), and may demand a version, as apt
+    /// writes it: `linux-image-cloud-amd64=6.1.170-1`.
     pub packages: Vec<String>,
     /// `amd64` or `i386`.
     pub architecture: String,
@@ -98,8 +131,22 @@ pub enum Archive {
     Debian,
     /// `debian-security`: the same mirror's security archive.
     DebianSecurity,
+    /// Either of them as it was at a moment, from snapshot.debian.org.
+    Snapshot {
+        /// The security archive.
+        security: bool,
+        /// `20260101T000000Z`.
+        time: String,
+    },
     /// Any other, by its base URL.
     Url(String),
+    /// Any other, signed by the keys of a file.
+    Keyed {
+        /// Its base URL.
+        url: String,
+        /// A keyring, armoured or not.
+        key: PathBuf,
+    },
 }
 
 /// How a kernel is started: the host's choice, not the kernel's.
@@ -187,6 +234,13 @@ pub enum ImageSource {
     Daemon(DaemonSource),
     /// A tar of a root file system that is fetched.
     Download(DownloadSource),
+    /// One of the others, at what a lock file has for it.
+    Locked {
+        /// The one that had it when the lock was made.
+        source: Box<ImageSource>,
+        /// What it was then.
+        pin: Pin,
+    },
 }
 
 /// An image of a registry.

@@ -87,7 +87,7 @@ fn kernel_source(mut table: Table<'_>, project: &Path) -> Option<KernelSource> {
     match kind(&table, &["apt", "rpm", "path"])? {
         "apt" => {
             table.describe("an apt source of a kernel");
-            let suites = apt_suites(&table);
+            let suites = apt_suites(&table, project);
             let package = package(&table, "\"linux-image-cloud-amd64\"");
             let pinned = pinned(&table);
             table.finish();
@@ -138,7 +138,7 @@ fn image_source(mut table: Table<'_>, project: &Path) -> Option<ImageSource> {
         "tarball" => image_source::tarball(table, project),
         "apt" => {
             table.describe("an apt source of an image");
-            let suites = apt_suites(&table);
+            let suites = apt_suites(&table, project);
             let packages = packages(&table);
             let architecture = match table.value("architecture") {
                 Some(value) => value.parsed(architecture),
@@ -258,10 +258,10 @@ fn digits(text: &str) -> Result<String, Refusal> {
 }
 
 /// `apt = ARCHIVE` with one suite beside it, or `apt = [{ archive, suite }, …]`.
-fn apt_suites(source: &Table<'_>) -> Option<Vec<AptSuite>> {
+fn apt_suites(source: &Table<'_>, project: &Path) -> Option<Vec<AptSuite>> {
     let apt = source.value("apt")?;
     if !apt.is_array() {
-        let suite = suite(source, &apt);
+        let suite = suite(source, &apt, project);
         return Some(vec![suite?]);
     }
     let elements = apt.elements("a string or an array of tables")?;
@@ -279,12 +279,13 @@ fn apt_suites(source: &Table<'_>) -> Option<Vec<AptSuite>> {
             let table = element.table("a suite of an apt source")?;
             let archive = table.required("archive", "\"debian\"");
             let suite = match &archive {
-                Some(archive) => suite(&table, archive),
+                Some(archive) => suite(&table, archive, project),
                 None => None,
             };
             // Known even where the archive is missing, so not reported besides.
-            table.value("suite");
-            table.value("allow-expired");
+            for key in ["suite", "allow-expired", "snapshot", "key"] {
+                table.value(key);
+            }
             table.finish();
             suite
         })
@@ -293,8 +294,8 @@ fn apt_suites(source: &Table<'_>) -> Option<Vec<AptSuite>> {
 }
 
 /// The suite described by `table`, in the archive named by `archive`.
-fn suite(table: &Table<'_>, archive: &Value<'_>) -> Option<AptSuite> {
-    let archive = archive.parsed(|text| match text {
+fn suite(table: &Table<'_>, archive: &Value<'_>, project: &Path) -> Option<AptSuite> {
+    let named = archive.parsed(|text| match text {
         "debian" => Ok(Archive::Debian),
         "debian-security" => Ok(Archive::DebianSecurity),
         _ if text.contains('/') => url(text).map(Archive::Url),
@@ -310,11 +311,57 @@ fn suite(table: &Table<'_>, archive: &Value<'_>) -> Option<AptSuite> {
         Some(value) => value.boolean(),
         None => Some(false),
     };
+    let written = table.value("snapshot");
+    let time = match &written {
+        Some(value) => Some(value.parsed(snapshot)?),
+        None => None,
+    };
+    let key = match table.value("key") {
+        Some(_) => Some(path(table, "key", project)?),
+        None => None,
+    };
+    // What was is past its Valid-Until.
+    let allow_expired = allow_expired? || time.is_some();
+    let archive = match (named?, time, key) {
+        (Archive::Url(url), None, Some(key)) => Archive::Keyed { url, key },
+        (Archive::Debian, Some(time), None) => Archive::Snapshot {
+            security: false,
+            time,
+        },
+        (Archive::DebianSecurity, Some(time), None) => Archive::Snapshot {
+            security: true,
+            time,
+        },
+        (Archive::Url(_), Some(_), _) => {
+            let refusal = Refusal::new("`snapshot` is of Debian's own archives")
+                .hint("of another archive, write the URL of its snapshot as the archive");
+            written?.refuse(refusal);
+            return None;
+        }
+        (_, _, Some(_)) => {
+            let refusal = Refusal::new("`key` is for other archives than Debian's")
+                .hint("Debian's keys ship with this program");
+            archive.refuse(refusal);
+            return None;
+        }
+        (archive, None, None) => archive,
+        // Only what was written above comes out of the first match.
+        (archive, Some(_), None) => archive,
+    };
     Some(AptSuite {
-        archive: archive?,
+        archive,
         suite: suite?,
-        allow_expired: allow_expired?,
+        allow_expired,
     })
+}
+
+/// `20260101T000000Z`, as snapshot.debian.org writes a moment.
+fn snapshot(text: &str) -> Result<String, Refusal> {
+    if crate::at::is_time(text) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new(format!("`{text}` is not a moment"))
+        .hint("year, month, day, T, hour, minute, second, Z: \"20260101T000000Z\""))
 }
 
 /// The base URL of an archive or repository, without the slash at its end.

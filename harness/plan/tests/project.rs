@@ -69,6 +69,7 @@ fn no_mirror_is_named() {
             KernelSource::Apt(source) => apt(source),
             KernelSource::Rpm { base, .. } => vec![Archive::Url(base.clone())],
             KernelSource::Path { kernel, .. } => panic!("{} is on one machine", kernel.display()),
+            KernelSource::Locked { .. } => panic!("no file says what a lock does"),
         })
         .collect();
     let images = project.images.iter().flat_map(|entry| &entry.image.sources);
@@ -88,14 +89,19 @@ fn no_mirror_is_named() {
         ImageSource::Archive(_) | ImageSource::Daemon(_) => {
             panic!("an image of one machine")
         }
+        ImageSource::Locked { .. } => panic!("no file says what a lock does"),
     }));
     for archive in archives {
         if let Archive::Url(url) = archive {
             let host = url.split('/').nth(2).unwrap();
-            assert!(
-                ["archive.debian.org", "vault.centos.org"].contains(&host),
-                "{url}"
-            );
+            let public = [
+                "archive.debian.org",
+                "archive.ubuntu.com",
+                "dl.rockylinux.org",
+                "security.ubuntu.com",
+                "vault.centos.org",
+            ];
+            assert!(public.contains(&host), "{url}");
         }
     }
 }
@@ -138,8 +144,16 @@ fn old_kernels_and_the_newest_of_a_series() {
 #[test]
 fn kernels_that_no_mirror_carries_are_optional() {
     for entry in &project().kernels {
-        let archived = entry.version < "5.10".parse().unwrap();
-        assert_eq!(entry.kernel.optional, archived, "{}", entry.kernel.id);
+        let of_mirror = |source: &KernelSource| match source {
+            KernelSource::Apt(apt) => apt
+                .suites
+                .iter()
+                .all(|suite| matches!(suite.archive, Archive::Debian | Archive::DebianSecurity)),
+            _ => false,
+        };
+        let elsewhere = !entry.kernel.sources.iter().any(of_mirror);
+        assert_eq!(entry.kernel.optional, elsewhere, "{}", entry.kernel.id);
+        assert!(!(elsewhere && entry.default), "{}", entry.kernel.id);
     }
 }
 

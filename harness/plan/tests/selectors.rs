@@ -487,3 +487,131 @@ systemd  centos:7                       systemd
 "#]]
     );
 }
+
+/// A project of one kernel from packages and one from a file.
+fn packaged() -> Project {
+    let file = |name: &str, text: &str| {
+        Arc::new(SourceFile {
+            name: name.into(),
+            text: text.into(),
+        })
+    };
+    let kernels = r#"
+[[kernel]]
+version = "6.1"
+source = [
+    { apt = [{ archive = "debian", suite = "bookworm" }, { archive = "debian-security", suite = "bookworm-security" }], package = "linux-image-cloud-amd64" },
+    { path = "vmlinuz" },
+]
+variants = { "vsyscall=emulate" = { cmdline = "vsyscall=emulate", default = true } }
+
+[[kernel]]
+version = "6.2"
+source = { apt = "https://example.org/apt", suite = "stable", key = "keys/example.asc", package = "linux-image-*" }
+
+[[kernel]]
+version = "6.3"
+source = { path = "vmlinuz" }
+"#;
+    plan::resolve(
+        Path::new("/project"),
+        &file("kernels.toml", kernels),
+        &[],
+        None,
+    )
+    .unwrap()
+}
+
+fn selected(project: &Project, selector: &str) -> Result<Vec<plan::Kernel>, String> {
+    plan::select_kernels(project, &[selector.to_owned()], Path::new("/"))
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_version_of_an_entry_is_the_same_kernel_with_that_package_and_no_variant() {
+    let project = packaged();
+    let kernels = selected(&project, "6.1@6.1.170-1~bpo11+1").unwrap();
+    assert_eq!(kernels.len(), 1, "a default variant came along");
+    assert_eq!(kernels[0].id, "6.1@6.1.170-1~bpo11+1");
+    // The file has no versions.
+    let [KernelSource::Apt(apt)] = &*kernels[0].sources else {
+        panic!("{:?}", kernels[0].sources)
+    };
+    assert_eq!(apt.packages, ["linux-image-cloud-amd64=6.1.170-1~bpo11+1"]);
+    let variant = selected(&project, "6.1+vsyscall=emulate@6.1.170-1").unwrap();
+    assert_eq!(variant[0].id, "6.1+vsyscall=emulate@6.1.170-1");
+    assert_eq!(variant[0].settings.command_line, ["vsyscall=emulate"]);
+    for (selector, told) in [
+        ("6.3@1-1", "6.3 comes from no archive of packages"),
+        ("6.1@", "is neither a package's version nor a moment"),
+        ("6.1@a b", "is neither a package's version nor a moment"),
+        ("9.9@1-1", "no kernel matches"),
+    ] {
+        let error = selected(&project, selector).unwrap_err();
+        assert!(error.contains(told), "{selector}: {error}");
+    }
+}
+
+#[test]
+fn a_moment_of_an_entry_is_debians_archive_then() {
+    let project = packaged();
+    let kernels = selected(&project, "6.1@20260101T000000Z").unwrap();
+    let [KernelSource::Apt(apt)] = &*kernels[0].sources else {
+        panic!("{:?}", kernels[0].sources)
+    };
+    for (suite, security) in apt.suites.iter().zip([false, true]) {
+        let time = "20260101T000000Z".to_owned();
+        assert_eq!(suite.archive, plan::Archive::Snapshot { security, time });
+        assert!(suite.allow_expired);
+    }
+    let error = selected(&project, "6.2@20260101T000000Z").unwrap_err();
+    assert!(error.contains("from no archive of Debian's"), "{error}");
+}
+
+#[test]
+fn a_lock_is_of_the_source_it_was_made_from() {
+    use plan::{Lock, LockError, LockedKernel, Pin};
+    let project = packaged();
+    let kernels = selected(&project, "6.1,6.2").unwrap();
+    assert_eq!(kernels.len(), 3);
+    let plan = || Plan {
+        kernels: kernels.clone(),
+        images: Vec::new(),
+    };
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let mut lock = Lock::default();
+    lock.put_kernel(LockedKernel {
+        name: "6.1".to_owned(),
+        source: kernels[0].sources[1].to_string(),
+        pin: Pin::Digest(digest.clone()),
+    });
+    let Err(LockError::Lacks(lacks)) = lock.apply(&mut plan()) else {
+        panic!("6.2 is not locked")
+    };
+    assert_eq!(lacks, ["no kernel 6.2"]);
+    lock.put_kernel(LockedKernel {
+        name: "6.2".to_owned(),
+        source: "another".to_owned(),
+        pin: Pin::Packages(Vec::new()),
+    });
+    let error = lock.apply(&mut plan()).unwrap_err().to_string();
+    assert!(
+        error.contains("kernel 6.2 from another source (another)"),
+        "{error}"
+    );
+    lock.put_kernel(LockedKernel {
+        name: "6.2".to_owned(),
+        source: kernels[2].sources[0].to_string(),
+        pin: Pin::Packages(Vec::new()),
+    });
+    let mut held = plan();
+    lock.apply(&mut held).unwrap();
+    // The variant is the same kernel; of two sources the locked one is left.
+    for kernel in &held.kernels[..2] {
+        let [KernelSource::Locked { source, pin }] = &*kernel.sources else {
+            panic!("{:?}", kernel.sources)
+        };
+        assert_eq!(**source, kernels[0].sources[1]);
+        assert_eq!(*pin, Pin::Digest(digest.clone()));
+    }
+}

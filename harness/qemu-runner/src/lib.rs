@@ -45,4 +45,4 @@ pub use spawner::Spawner;
 pub use spin::host_spin;
 pub use template::TemplateError;
 pub use vm::{Ready, Vm};
-pub use vmlinux::{VmlinuxError, require_pvh, vmlinux};
+pub use vmlinux::{VmlinuxError, require_pvh, uncompressed, vmlinux};

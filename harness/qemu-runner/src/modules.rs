@@ -124,6 +124,26 @@ pub fn select_modules(
     Ok(selection.plan)
 }
 
+/// Of each name `y` for what is built in, `m` for what is a module, `n` for what is
+/// neither; none where the folder has no list of what is built in.
+pub(crate) fn presence(
+    directory: &Path,
+    names: &[&str],
+) -> Result<Vec<Option<&'static str>>, ModulesError> {
+    let tree = ModuleTree::open(directory)?;
+    let of = |name: &&str| {
+        let name = normal(name);
+        if tree.files.contains_key(&name) {
+            Some("m")
+        } else if tree.is_listed(&name) {
+            Some("y")
+        } else {
+            tree.has_list().then_some("n")
+        }
+    };
+    Ok(names.iter().map(of).collect())
+}
+
 struct Selection {
     tree: ModuleTree,
     visited: BTreeSet<String>,

@@ -2,8 +2,10 @@
 //! its configuration and its modules.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
 
-use crate::ModulePlan;
+use crate::{ModulePlan, ModulesError, modules};
 
 /// A kernel's .config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +21,68 @@ impl Configuration {
                 .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
                 .collect(),
         )
+    }
+
+    /// As [`Configuration::parse`] reads it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.0
+            .iter()
+            .map(|(name, value)| format!("CONFIG_{name}={value}\n"))
+            .collect()
+    }
+
+    /// What a kernel built with CONFIG_IKCONFIG carries within itself, the same that
+    /// /proc/config.gz shows: `kernel` is uncompressed. None where there is none.
+    #[must_use]
+    pub fn embedded(kernel: &[u8]) -> Option<Self> {
+        // Before and behind the gzip stream, from kernel/configs.c.
+        const START: &[u8] = b"IKCFG_ST";
+        const END: &[u8] = b"IKCFG_ED";
+        let find = |bytes: &[u8], marker: &[u8]| {
+            bytes
+                .windows(marker.len())
+                .position(|window| window == marker)
+        };
+        let rest = &kernel[find(kernel, START)? + START.len()..];
+        // A program that looks for the marker has it too: the one that counts is
+        // followed by gzip's magic.
+        if !rest.starts_with(&[0x1f, 0x8b]) {
+            return Self::embedded(rest);
+        }
+        let packed = &rest[..find(rest, END)?];
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(packed)
+            .take(LARGEST)
+            .read_to_end(&mut text)
+            .ok()?;
+        let configuration = Self::parse(&String::from_utf8_lossy(&text));
+        (!configuration.is_empty()).then_some(configuration)
+    }
+
+    /// What can be told without any configuration, from a kernel's folder of modules
+    /// and its list of what is built in: of the options that explain results those
+    /// that make one module. Empty where the folder has no such list.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn of_modules(directory: &Path) -> Result<BTreeMap<String, String>, ModulesError> {
+        const ONE_MODULE: [(&str, &str); 6] = [
+            ("BINFMT_MISC", "binfmt_misc"),
+            ("IP_NF_IPTABLES", "ip_tables"),
+            ("IP_NF_NAT", "iptable_nat"),
+            ("NF_TABLES", "nf_tables"),
+            ("OVERLAY_FS", "overlay"),
+            ("SQUASHFS", "squashfs"),
+        ];
+        let found = modules::presence(directory, &ONE_MODULE.map(|(_, module)| module))?;
+        Ok(ONE_MODULE
+            .iter()
+            .zip(found)
+            .filter_map(|((option, _), presence)| {
+                Some(((*option).to_owned(), presence?.to_owned()))
+            })
+            .collect())
     }
 
     /// The value of an option named without `CONFIG_`; none where it is not set.
@@ -51,8 +115,12 @@ impl Configuration {
     }
 }
 
-/// See [`Configuration::telling`].
-const TELLING: [&str; 34] = [
+/// No configuration is larger, bytes.
+const LARGEST: u64 = 4 << 20;
+
+/// See [`Configuration::telling`]. From 6.17 on IP_NF_IPTABLES_LEGACY makes what
+/// IP_NF_IPTABLES made before.
+const TELLING: [&str; 37] = [
     "AIO",
     "BINFMT_MISC",
     "BPF_SYSCALL",
@@ -60,11 +128,13 @@ const TELLING: [&str; 34] = [
     "CGROUP_BPF",
     "CGROUP_PIDS",
     "CHECKPOINT_RESTORE",
+    "COMPAT_32BIT_TIME",
     "DEVTMPFS",
     "HZ",
     "IA32_EMULATION",
     "IO_URING",
     "IP_NF_IPTABLES",
+    "IP_NF_IPTABLES_LEGACY",
     "IP_NF_NAT",
     "KEYS",
     "LEGACY_VSYSCALL_NONE",
@@ -79,6 +149,7 @@ const TELLING: [&str; 34] = [
     "PREEMPT_RT",
     "SECCOMP_FILTER",
     "SECURITY_APPARMOR",
+    "SECURITY_LANDLOCK",
     "SECURITY_SELINUX",
     "SQUASHFS_ZSTD",
     "SYSVIPC",
@@ -235,6 +306,48 @@ mod tests {
         let telling = Configuration::parse("CONFIG_USER_NS=y\n# CONFIG_TIME_NS is not set\n");
         let telling = telling.telling();
         assert_eq!((&*telling["USER_NS"], &*telling["TIME_NS"]), ("y", "n"));
+    }
+
+    #[test]
+    fn a_kernel_carries_its_configuration_where_it_was_built_to() {
+        let mut packed = Vec::new();
+        flate2::read::GzEncoder::new(WHOLE.as_bytes(), flate2::Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
+        let kernel = [
+            b"\x7fELF...IKCFG_ST, a string of a program".as_slice(),
+            b"IKCFG_ST",
+            &packed,
+            b"IKCFG_ED and more",
+        ]
+        .concat();
+        assert_eq!(
+            Configuration::embedded(&kernel),
+            Some(Configuration::parse(WHOLE))
+        );
+        assert_eq!(Configuration::embedded(b"IKCFG_ST"), None);
+        assert_eq!(Configuration::embedded(b"IKCFG_ST\x1f\x8b cut"), None);
+        let broken = [b"IKCFG_ST".as_slice(), &packed[..20], b"IKCFG_ED"].concat();
+        assert_eq!(Configuration::embedded(&broken), None);
+    }
+
+    #[test]
+    fn modules_tell_what_a_configuration_would() {
+        let folder = tempfile::tempdir().unwrap();
+        let net = folder.path().join("kernel/net/netfilter");
+        std::fs::create_dir_all(&net).unwrap();
+        std::fs::write(net.join("nf_tables.ko.xz"), "").unwrap();
+        // Without a list of what is built in, what is no file is not known.
+        let told = Configuration::of_modules(folder.path()).unwrap();
+        assert_eq!(told.get("NF_TABLES").map(String::as_str), Some("m"));
+        assert_eq!(told.len(), 1);
+        std::fs::write(
+            folder.path().join("modules.builtin"),
+            "kernel/fs/overlayfs/overlay.ko\n",
+        )
+        .unwrap();
+        let told = Configuration::of_modules(folder.path()).unwrap();
+        assert_eq!((&*told["OVERLAY_FS"], &*told["IP_NF_IPTABLES"]), ("y", "n"));
     }
 
     #[test]

@@ -64,6 +64,25 @@ pub fn vmlinux(bzimage: &[u8]) -> Result<Option<Vec<u8>>, VmlinuxError> {
     Ok(has_pvh_note(&kernel)?.then_some(kernel))
 }
 
+/// The uncompressed kernel, whatever it boots by: none where it is compressed in a way
+/// that is not read here. A vmlinux is one already.
+///
+/// # Errors
+/// When the bytes are no kernel, or one that is broken.
+pub fn uncompressed(kernel: Vec<u8>) -> Result<Option<Vec<u8>>, VmlinuxError> {
+    if kernel.starts_with(b"\x7fELF") {
+        return Ok(Some(kernel));
+    }
+    let Some(payload) = bzimage::payload(&kernel)? else {
+        return Ok(None);
+    };
+    let payload = &kernel[payload];
+    match Compression::detect(payload).filter(|it| it.is_supported()) {
+        Some(compression) => Ok(Some(compression.decompress(payload)?)),
+        None => Ok(None),
+    }
+}
+
 /// Checks that a file given as vmlinux can be booted by QEMU.
 ///
 /// # Errors

@@ -73,6 +73,19 @@ pub enum ImageError {
         /// The tarball's name.
         name: String,
     },
+    /// It is not what a lock file has.
+    #[error(
+        "it is {actual}, and matrix.lock has {expected}\nhint: `matrix update` takes it as it is now"
+    )]
+    NotAsLocked {
+        /// The locked digest.
+        expected: String,
+        /// The digest it has.
+        actual: String,
+    },
+    /// A lock that is not one of its kind of source.
+    #[error("matrix.lock has no packages for it\nhint: `matrix update` writes it anew")]
+    LockKind,
     /// No such program is built in.
     #[error("no built-in program is called {name}; there is {known}")]
     Program {

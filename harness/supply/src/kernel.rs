@@ -13,6 +13,7 @@ use crate::deb::DebError;
 use crate::tree::DirectoryError;
 
 pub use local::local;
+pub(crate) use packaged::is_unpacked;
 pub use packaged::{Packaged, packaged};
 
 /// A kernel, ready to be started.
@@ -55,6 +56,19 @@ pub enum KernelError {
     /// A file could not be read or written; the message has its path.
     #[error(transparent)]
     File(#[from] io::Error),
+    /// It is not what a lock file has.
+    #[error(
+        "it is {actual}, and matrix.lock has {expected}\nhint: `matrix update` takes it as it is now"
+    )]
+    NotAsLocked {
+        /// The locked digest.
+        expected: String,
+        /// The digest it has.
+        actual: String,
+    },
+    /// A lock that is not one of its kind of source.
+    #[error("matrix.lock has no packages for it\nhint: `matrix update` writes it anew")]
+    LockKind,
     /// The packages hold no kernel.
     #[error("no kernel in {packages}")]
     NoImage {

@@ -15,6 +15,10 @@ pub const DEBIAN_VARIABLE: &str = "MATRIX_DEBIAN_MIRROR";
 /// Names the mirror of Debian's security archive.
 pub const SECURITY_VARIABLE: &str = "MATRIX_DEBIAN_SECURITY_MIRROR";
 
+/// Names the archive of snapshots, below which Debian's archives lie by their times.
+pub const SNAPSHOT_VARIABLE: &str = "MATRIX_DEBIAN_SNAPSHOT";
+
+const SNAPSHOTS: &str = "https://snapshot.debian.org/archive";
 const PRIMARY: &str = "http://ftp.debian.org/debian";
 const SECURITY_PRIMARY: &str = "http://security.debian.org/debian-security";
 
@@ -25,6 +29,8 @@ pub struct Mirrors {
     pub debian: Vec<String>,
     /// Of the security archive.
     pub security: Vec<String>,
+    /// The archive of snapshots; none: Debian's own.
+    pub snapshots: Option<String>,
 }
 
 impl Mirrors {
@@ -37,7 +43,50 @@ impl Mirrors {
         } else {
             configured(Path::new("/etc/apt"))?
         };
-        Ok(Mirrors::choose(&configured, debian, security))
+        let mut mirrors = Mirrors::choose(&configured, debian, security);
+        mirrors.snapshots = variable(SNAPSHOT_VARIABLE).map(|url| trim(&url));
+        Ok(mirrors)
+    }
+
+    /// Where one of Debian's archives is as it was at a moment.
+    pub(crate) fn snapshot(&self, security: bool, time: &str) -> String {
+        let base = self.snapshots.as_deref().unwrap_or(SNAPSHOTS);
+        let archive = if security {
+            "debian-security"
+        } else {
+            "debian"
+        };
+        format!("{base}/{archive}/{time}")
+    }
+
+    /// A file of a mirror at the address it has on Debian's own server, so that it
+    /// means the same to machines with other mirrors; any other address as it is.
+    pub(crate) fn common(&self, url: &str) -> String {
+        for (mirrors, primary) in [(&self.debian, PRIMARY), (&self.security, SECURITY_PRIMARY)] {
+            let path = mirrors
+                .iter()
+                .find_map(|mirror| url.strip_prefix(mirror.as_str())?.strip_prefix('/'));
+            if let Some(path) = path {
+                return format!("{primary}/{path}");
+            }
+        }
+        url.to_owned()
+    }
+
+    /// Where to look for what [`Mirrors::common`] gave, best first.
+    pub(crate) fn places_of(&self, url: &str) -> Vec<String> {
+        for (mirrors, primary) in [(&self.debian, PRIMARY), (&self.security, SECURITY_PRIMARY)] {
+            if let Some(path) = url
+                .strip_prefix(primary)
+                .and_then(|it| it.strip_prefix('/'))
+            {
+                return mirrors
+                    .iter()
+                    .map(|mirror| format!("{mirror}/{path}"))
+                    .collect();
+            }
+        }
+        vec![url.to_owned()]
     }
 
     /// From the URLs apt is set up with, and what the environment names instead.
@@ -62,8 +111,16 @@ impl Mirrors {
                 Some(url) => vec![trim(&url)],
                 None => rest(for_security, SECURITY_PRIMARY),
             },
+            snapshots: None,
         }
     }
+}
+
+/// `20260101T000000Z` as a time.
+pub(crate) fn moment(text: &str) -> Option<jiff::Timestamp> {
+    jiff::fmt::temporal::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()
 }
 
 fn is_security(url: &str) -> bool {
@@ -188,6 +245,37 @@ fn usable(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_means_the_same_on_every_machine() {
+        let mirrors = Mirrors {
+            debian: vec!["http://a.example/debian".to_owned(), PRIMARY.to_owned()],
+            security: vec!["http://a.example/debian-security".to_owned()],
+            snapshots: None,
+        };
+        let url = "http://a.example/debian/pool/main/b/bash.deb";
+        let common = mirrors.common(url);
+        assert_eq!(common, format!("{PRIMARY}/pool/main/b/bash.deb"));
+        assert_eq!(mirrors.places_of(&common), [url.to_owned(), common.clone()]);
+        let security = mirrors.common("http://a.example/debian-security/pool/x.deb");
+        assert_eq!(security, format!("{SECURITY_PRIMARY}/pool/x.deb"));
+        let other = "http://b.example/ubuntu/pool/x.deb";
+        assert_eq!(mirrors.common(other), other);
+        assert_eq!(mirrors.places_of(other), [other]);
+    }
+
+    #[test]
+    fn a_snapshot_is_named_by_its_time() {
+        let mirrors = Mirrors::default();
+        assert_eq!(
+            mirrors.snapshot(true, "20260101T000000Z"),
+            "https://snapshot.debian.org/archive/debian-security/20260101T000000Z"
+        );
+        assert_eq!(
+            moment("20260101T000000Z").unwrap().to_string(),
+            "2026-01-01T00:00:00Z"
+        );
+    }
 
     #[test]
     fn classic_lists_are_read() {

@@ -1,5 +1,10 @@
 //! The front of this crate: kernels, images and tools for a run.
 
+mod locked;
+mod standing;
+
+pub use standing::{KernelVersion, Standing, Stored};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +30,9 @@ pub struct Options {
     /// The QEMU to use; none: the machine's or Debian's.
     pub qemu: Option<PathBuf>,
 }
+
+/// How long one that is only to be seen may take to connect, and to say something.
+const HURRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Why something is not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -98,33 +106,55 @@ impl Supply {
     /// # Errors
     /// When the cache cannot be opened.
     pub fn new(options: Options) -> Result<Self, SupplyError> {
+        Self::with(options, HttpOptions::default(), |apt| apt)
+    }
+
+    /// The same, but every archive is asked anew, and one that cannot be reached is
+    /// an error whatever is in the cache.
+    ///
+    /// # Errors
+    /// As [`Supply::new`].
+    pub fn asking_anew(options: Options) -> Result<Self, SupplyError> {
+        Self::with(options, HttpOptions::default(), Apt::asking_anew)
+    }
+
+    /// The same, without patience: to see who answers at all.
+    ///
+    /// # Errors
+    /// As [`Supply::new`].
+    pub fn in_a_hurry(options: Options) -> Result<Self, SupplyError> {
+        let http = HttpOptions {
+            connect_timeout: HURRY,
+            stall_timeout: HURRY,
+            attempts: 1,
+            ..HttpOptions::default()
+        };
+        Self::with(options, http, Apt::asking_anew)
+    }
+
+    fn with(
+        options: Options,
+        http_options: HttpOptions,
+        of_apt: impl FnOnce(Apt) -> Apt,
+    ) -> Result<Self, SupplyError> {
         let root = match options.cache_root {
             Some(root) => root,
             None => Cache::default_root()?,
         };
         let progress = options.progress;
         let cache = Arc::new(Cache::open(&root)?.with_progress(Arc::clone(&progress)));
-        let http = Arc::new(Http::new(
-            HttpOptions {
-                offline: options.offline,
-                ..HttpOptions::default()
-            },
-            Arc::clone(&progress),
-        ));
-        let registries = Registries::new(
-            Arc::clone(&cache),
-            HttpOptions {
-                offline: options.offline,
-                ..HttpOptions::default()
-            },
-            Arc::clone(&progress),
-        )
-        .map_err(|error| SupplyError::Registries(Box::new(error)))?;
-        let apt = Arc::new(Apt::new(
+        let http_options = HttpOptions {
+            offline: options.offline,
+            ..http_options
+        };
+        let http = Arc::new(Http::new(http_options.clone(), Arc::clone(&progress)));
+        let registries = Registries::new(Arc::clone(&cache), http_options, Arc::clone(&progress))
+            .map_err(|error| SupplyError::Registries(Box::new(error)))?;
+        let apt = Arc::new(of_apt(Apt::new(
             Arc::clone(&cache),
             Arc::clone(&http),
             Arc::clone(&progress),
-        ));
+        )));
         let tools = Tools::new(Arc::clone(&cache), Arc::clone(&apt), Arc::clone(&progress));
         Ok(Self {
             cache,
@@ -210,6 +240,7 @@ impl Supply {
             plan::KernelSource::Path { kernel, modules } => {
                 kernel::local(kernel, modules.as_deref())
             }
+            plan::KernelSource::Locked { source, pin } => self.locked_kernel(source, pin),
             plan::KernelSource::Rpm { base, package } => Err(KernelError::Rpm {
                 base: base.clone(),
                 package: package.clone(),
@@ -237,17 +268,26 @@ impl Supply {
         Err(SupplyError::Image { errors })
     }
 
+    fn maker<'supply>(
+        &'supply self,
+        mksquashfs: &'supply dyn Fn() -> Result<Tool, ToolError>,
+    ) -> Maker<'supply> {
+        Maker {
+            cache: &self.cache,
+            progress: &*self.progress,
+            mksquashfs,
+        }
+    }
+
     fn image_from(
         &self,
         source: &plan::ImageSource,
         programs: &BTreeMap<String, &'static [u8]>,
     ) -> Result<ImageDisk, ImageError> {
-        let maker = Maker {
-            cache: &self.cache,
-            progress: &*self.progress,
-            mksquashfs: &|| self.tools.mksquashfs(),
-        };
+        let mksquashfs = || self.tools.mksquashfs();
+        let maker = self.maker(&mksquashfs);
         match source {
+            plan::ImageSource::Locked { source, pin } => self.locked_image(source, pin, programs),
             plan::ImageSource::Apt(source) => {
                 let resolved = self.resolve(source, Choice::Root)?;
                 maker.packages(&resolved, apt_source(source), || {
@@ -298,12 +338,7 @@ impl Supply {
     /// The packages a source comes to now. While its suites are unchanged this is
     /// looked up, and no index is read.
     fn resolve(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<Packaged>, AptError> {
-        let mut key = Key::new("resolved-v1")
-            .with("choice", choice.word())
-            .with("state", self.apt.state(source)?);
-        for package in &source.packages {
-            key = key.with("package", package);
-        }
+        let key = self.resolved_key(source, choice)?;
         let path = self.cache.build("resolved", &key, |path| {
             let json = serde_json::to_vec(&self.choose(source, choice)?)
                 .map_err(|error| CacheError::io(path, error.into()))?;
@@ -314,6 +349,17 @@ impl Supply {
             .ok()
             .and_then(|json| serde_json::from_slice(&json).ok());
         known.map_or_else(|| self.choose(source, choice), Ok)
+    }
+
+    /// What the answer is kept under while the suites are as they are now.
+    fn resolved_key(&self, source: &plan::AptSource, choice: Choice) -> Result<Key, AptError> {
+        let mut key = Key::new("resolved-v1")
+            .with("choice", choice.word())
+            .with("state", self.apt.state(source)?);
+        for package in &source.packages {
+            key = key.with("package", package);
+        }
+        Ok(key)
     }
 
     fn choose(&self, source: &plan::AptSource, choice: Choice) -> Result<Vec<Packaged>, AptError> {
@@ -358,18 +404,7 @@ fn apt_source(source: &plan::AptSource) -> BTreeMap<String, String> {
 }
 
 fn suites(source: &plan::AptSource) -> String {
-    let suites: Vec<String> = source
-        .suites
-        .iter()
-        .map(|suite| {
-            let archive = match &suite.archive {
-                plan::Archive::Debian => "debian",
-                plan::Archive::DebianSecurity => "debian-security",
-                plan::Archive::Url(url) => url,
-            };
-            format!("{archive} {}", suite.suite)
-        })
-        .collect();
+    let suites: Vec<String> = source.suites.iter().map(ToString::to_string).collect();
     suites.join(", ")
 }
 
@@ -380,6 +415,7 @@ fn kernel_words(source: &plan::KernelSource) -> String {
         }
         plan::KernelSource::Rpm { base, package } => format!("{package} of {base}"),
         plan::KernelSource::Path { kernel, .. } => kernel.display().to_string(),
+        plan::KernelSource::Locked { source, .. } => kernel_words(source),
     }
 }
 
@@ -395,5 +431,6 @@ fn image_words(source: &plan::ImageSource) -> String {
         plan::ImageSource::Archive(_) => "the archive".to_owned(),
         plan::ImageSource::Daemon(source) => source.engine.program().to_owned(),
         plan::ImageSource::Download(_) => "the tarball".to_owned(),
+        plan::ImageSource::Locked { source, .. } => image_words(source),
     }
 }

@@ -85,6 +85,15 @@ impl Display {
         }
     }
 
+    /// As [`Display::choose`], for what is done as a run is and is none: without its
+    /// beginning, its end, and its table.
+    pub(crate) fn of_no_run(verbose: u8, run: &Run) -> Self {
+        Display {
+            table: false,
+            ..Display::choose(false, verbose, run)
+        }
+    }
+
     /// Shows one event.
     pub(crate) fn show(&mut self, event: &Event) {
         if self.json {
@@ -93,7 +102,9 @@ impl Display {
                 Err(error) => write_stderr(&format!("an event could not be written: {error}\n")),
             }
         }
+        let frame = matches!(event, Event::RunStarted { .. } | Event::RunFinished { .. });
         match &mut self.kind {
+            _ if frame && !self.table && !self.json => {}
             Kind::Bars(bars) => bars.show(event),
             Kind::Lines(lines) => lines.show(event, Instant::now()),
             Kind::Quiet => {}

@@ -194,7 +194,7 @@ impl<'a> Bootery<'a> {
             Some(path) => Some(Configuration::parse(&String::from_utf8_lossy(
                 &fs_err::read(path)?,
             ))),
-            None => None,
+            None => self.carried(&files)?,
         };
         let key = Key::new("initramfs-2")
             .with("guest", programs::GUEST_IDENTITY)
@@ -220,6 +220,30 @@ impl<'a> Bootery<'a> {
             files,
             configuration,
         })
+    }
+
+    /// The configuration that a kernel carries within itself (CONFIG_IKCONFIG), for
+    /// one that came without a file of it. Looked for once: the kernel has to be
+    /// decompressed for it.
+    fn carried(&self, files: &KernelFiles) -> Result<Option<Configuration>, BootError> {
+        let key = Key::new("carried-configuration-1").with("kernel", &files.digest);
+        let path = self
+            .supply
+            .cache()
+            .build("configuration", &key, |staging| {
+                let failed = |source| BootError::Kernel {
+                    path: files.image.clone(),
+                    source,
+                };
+                let kernel = fs_err::read(&files.image)?;
+                let found = qemu_runner::uncompressed(kernel)
+                    .map_err(failed)?
+                    .and_then(|kernel| Configuration::embedded(&kernel));
+                let text = found.map(|found| found.to_text()).unwrap_or_default();
+                Ok::<(), BootError>(fs_err::write(staging, text)?)
+            })?;
+        let configuration = Configuration::parse(&fs_err::read_to_string(path)?);
+        Ok((!configuration.is_empty()).then_some(configuration))
     }
 
     /// Probes' modules are not in the initramfs, where every boot would pay for
@@ -405,13 +429,20 @@ impl<'a> Bootery<'a> {
             StartKind::Cold => None,
             StartKind::Warm => self.boot_warm(kernel, prepared, &machine)?,
         };
-        let (vm, introduced, start) = match warm {
+        let (vm, mut introduced, start) = match warm {
             Some((vm, introduced)) => (vm, introduced, StartKind::Warm),
             None => {
                 let mut vm = Vm::start(self.spawner, &machine)?;
-                let introduced = self.introduce(&mut vm, kernel, prepared, acceleration)?;
+                let introduced = self.introduce(&mut vm, kernel, acceleration)?;
                 (vm, introduced, StartKind::Cold)
             }
+        };
+        // Of a warm start too: what a template's record has is what the program that
+        // kept it asked for.
+        introduced.facts.config = match (&prepared.configuration, &prepared.files.modules) {
+            (Some(configuration), _) => configuration.telling(),
+            (None, Some(modules)) => Configuration::of_modules(modules)?,
+            (None, None) => BTreeMap::new(),
         };
         self.begin_session(kernel, prepared, &machine, vm, introduced, boot, start)
     }
@@ -449,26 +480,17 @@ impl<'a> Bootery<'a> {
         &self,
         vm: &mut Vm,
         kernel: &Kernel,
-        prepared: &Prepared,
         acceleration: Acceleration,
     ) -> Result<Introduced, BootError> {
         let ready = vm.ready(self.options.boot_timeout(acceleration))?;
         vm.send(&ToGuest::Begin(begin(kernel)?))?;
         match vm.receive(ANSWER.mul_f64(self.slowdown(ready.spin)))? {
-            FromGuest::Facts {
-                mut facts,
+            FromGuest::Facts { facts, boot_log } => Ok(Introduced {
+                spin: ready.spin,
+                boot: ready.boot,
+                facts: *facts,
                 boot_log,
-            } => {
-                if let Some(configuration) = &prepared.configuration {
-                    facts.config = configuration.telling();
-                }
-                Ok(Introduced {
-                    spin: ready.spin,
-                    boot: ready.boot,
-                    facts: *facts,
-                    boot_log,
-                })
-            }
+            }),
             other => Err(BootError::OutOfTurn {
                 wanted: "Facts",
                 got: format!("{other:?}"),

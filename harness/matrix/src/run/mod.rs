@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::thread;
 
 use jiff::Timestamp;
-use plan::Plan;
+use plan::{Lock, Plan};
 use qemu_runner::Spawner;
 use report::{CellId, Event, RecordError, Recorder, Run};
 use supply::Supply;
@@ -42,7 +42,7 @@ use crate::progress::Display;
 use crate::{diff, shard, show};
 pub(crate) use boot::remembered_acceleration;
 use follow::follow;
-use options::Options;
+use options::{LOCK_SETTING, Options};
 use phases::Phases;
 use resume::Resumed;
 pub use simulate::Simulated;
@@ -69,7 +69,16 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
                 return Err(RecordError::NotStarted.into());
             };
             options.probes = !run.probes.is_empty();
-            let Resumed { plan, done } = resume::resume(&project, run, &directory)?;
+            let Resumed { mut plan, done } = resume::resume(&project, run, &directory)?;
+            let locked = run.run.settings.get(LOCK_SETTING);
+            let wanted = arguments.locked || locked.is_some();
+            hold_to_lock(&project, &mut plan, wanted, &mut options)?;
+            if options.lock.as_ref() != locked {
+                return Err(Failure::ResumeChanged {
+                    run: run.run.id.clone(),
+                    what: plan::LOCK.to_owned(),
+                });
+            }
             Job {
                 plan,
                 done,
@@ -91,6 +100,7 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
             if arguments.only_probes {
                 plan.images.clear();
             }
+            hold_to_lock(&project, &mut plan, arguments.locked, &mut options)?;
             if arguments.dry_run {
                 crate::progress::print(&plan::describe_plan(&plan))?;
                 if options.probes {
@@ -127,6 +137,39 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
     }
 }
 
+/// With --locked the plan is held to the project's lock file.
+fn hold_to_lock(
+    project: &plan::Project,
+    plan: &mut Plan,
+    wanted: bool,
+    options: &mut Options,
+) -> Result<(), Failure> {
+    if wanted {
+        let lock = Lock::read(&project.root)?;
+        lock.apply(plan)?;
+        options.lock = Some(options::digest_of(&lock));
+    }
+    Ok(())
+}
+
+/// Fetches and builds all that a run of these arguments needs, without a trace but in
+/// `folder`. The record says what could not be had; none of its cells has run.
+pub(crate) fn fetch_all(
+    global: &Global,
+    arguments: &RunArguments,
+    project: &plan::Project,
+    folder: &Path,
+) -> Result<Run, Failure> {
+    let mut options = Options::resolve(arguments);
+    let directory = std::env::current_dir()?;
+    let mut plan = plan::plan(project, &selection(&arguments.selection, directory))?;
+    hold_to_lock(project, &mut plan, arguments.locked, &mut options)?;
+    options.boots = false;
+    planned_job(global, arguments, &options, plan, folder, |run| {
+        Display::of_no_run(global.verbose, run)
+    })
+}
+
 /// Carries out a plan of one cell, without a trace but in `folder`.
 pub(crate) fn one_cell(
     global: &Global,
@@ -135,15 +178,33 @@ pub(crate) fn one_cell(
     folder: &Path,
 ) -> Result<Run, Failure> {
     let options = Options::resolve(arguments);
+    planned_job(
+        global,
+        arguments,
+        &options,
+        plan,
+        folder,
+        Display::unobtrusive,
+    )
+}
+
+fn planned_job(
+    global: &Global,
+    arguments: &RunArguments,
+    options: &Options,
+    plan: Plan,
+    folder: &Path,
+    display: impl FnOnce(&Run) -> Display,
+) -> Result<Run, Failure> {
     let started = Timestamp::now();
-    let run = record::planned(&plan, &options, record::run_id(started), started);
+    let run = record::planned(&plan, options, record::run_id(started), started);
     let folder = folder.join("run");
     let mut recorder = Recorder::create(&folder)?;
     recorder.record(&Event::RunStarted {
         run: Box::new(run.clone()),
     })?;
     fs_err::create_dir_all(folder.join("consoles"))?;
-    let display = Display::unobtrusive(&run);
+    let display = display(&run);
     let job = Job {
         plan,
         done: BTreeSet::new(),
@@ -151,7 +212,7 @@ pub(crate) fn one_cell(
         folder: folder.clone(),
         recorder,
     };
-    carry_out(global, arguments, &options, job, display)?;
+    carry_out(global, arguments, options, job, display)?;
     Ok(Run::load(&folder)?)
 }
 

@@ -37,6 +37,10 @@ pub(crate) struct Options {
     /// One of so many cells that are as expected after a warm start is run after a
     /// cold boot as well; 0 for none.
     pub(crate) sample: u32,
+    /// SHA-256 of the lock file that is held to, where one is.
+    pub(crate) lock: Option<String>,
+    /// Kernels are booted; without, all is fetched and built and that is it.
+    pub(crate) boots: bool,
     /// What all templates together may take on the disk, bytes.
     pub(crate) template_space: u64,
 }
@@ -61,6 +65,8 @@ impl Options {
             },
             isolation: arguments.isolate,
             sample: arguments.sample,
+            lock: None,
+            boots: true,
             template_space: arguments.template_space << 20,
         }
     }
@@ -106,6 +112,18 @@ impl Options {
             .map(|(name, value)| (name.to_owned(), value)),
         )
     }
+}
+
+/// Under what name a run's settings have the digest of the lock it was held to.
+pub(crate) const LOCK_SETTING: &str = "lock";
+
+/// SHA-256 over what a lock says, in whatever order and with whatever comments.
+pub(super) fn digest_of(lock: &plan::Lock) -> String {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(lock.to_text().as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Bytes kept of each of a cell's stdout and stderr.

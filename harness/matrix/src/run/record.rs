@@ -9,7 +9,7 @@ use report::{
 };
 use supply::ImageDisk;
 
-use super::options::Options;
+use super::options::{LOCK_SETTING, Options};
 use crate::programs::VERSION;
 
 /// The name of the one runtime there is yet.
@@ -17,6 +17,13 @@ pub(crate) const RUNTIME: &str = "bundled";
 
 /// The run with every planned cell as not run.
 pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Timestamp) -> Run {
+    let mut settings = options.recorded();
+    settings.extend(
+        options
+            .lock
+            .clone()
+            .map(|lock| (LOCK_SETTING.to_owned(), lock)),
+    );
     let head = RunHead {
         id,
         started: seconds(started),
@@ -27,7 +34,7 @@ pub(crate) fn planned(plan: &Plan, options: &Options, id: String, started: Times
         acceleration: None,
         acceleration_reason: None,
         host: host(),
-        settings: options.recorded(),
+        settings,
         timings: BTreeMap::new(),
         shard: None,
     };

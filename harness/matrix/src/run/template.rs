@@ -98,12 +98,11 @@ impl Bootery<'_> {
                 }
                 let mut unkept = None;
                 let made = cache.build(KIND, &key, |staging| {
-                    self.make(kernel, prepared, &machine, staging)
-                        .inspect_err(|error| {
-                            if let BootError::Template(error) = error {
-                                unkept = Some(error.to_string());
-                            }
-                        })
+                    self.make(kernel, &machine, staging).inspect_err(|error| {
+                        if let BootError::Template(error) = error {
+                            unkept = Some(error.to_string());
+                        }
+                    })
                 });
                 match (made, unkept) {
                     (Ok(folder), _) => {
@@ -147,13 +146,7 @@ impl Bootery<'_> {
     }
 
     /// Boots the machine without its disks and keeps it.
-    fn make(
-        &self,
-        kernel: &Kernel,
-        prepared: &Prepared,
-        machine: &Machine,
-        staging: &Path,
-    ) -> Result<(), BootError> {
+    fn make(&self, kernel: &Kernel, machine: &Machine, staging: &Path) -> Result<(), BootError> {
         fs_err::create_dir(staging)?;
         let machine = Machine {
             disks: Vec::new(),
@@ -163,7 +156,7 @@ impl Bootery<'_> {
             ..machine.clone()
         };
         let mut vm = Vm::start(self.spawner, &machine)?;
-        let introduced = self.introduce(&mut vm, kernel, prepared, machine.acceleration)?;
+        let introduced = self.introduce(&mut vm, kernel, machine.acceleration)?;
         vm.keep(&staging.join("state"))?;
         let known = Known {
             spin: introduced.spin,

@@ -192,6 +192,9 @@ impl Worker<'_> {
         self.sink.tell(Event::KernelReady {
             kernel: kernel.id.clone(),
         });
+        if !self.options.boots {
+            return None;
+        }
         let mut disks = Vec::new();
         let mut tasks = Vec::new();
         for (index, image) in self.plan.images.iter().enumerate() {

@@ -10,11 +10,19 @@ mod columns;
 mod death;
 mod files;
 mod github;
+mod lock;
 mod loopback;
 mod mirror;
 mod probes;
 mod project;
 mod reach;
 mod shards;
+#[path = "../../../supply/tests/it/signer.rs"]
+#[expect(
+    dead_code,
+    reason = "shared with the tests of supply, which use all of it"
+)]
+mod signer;
+mod syscalls;
 mod torture;
 mod warm;

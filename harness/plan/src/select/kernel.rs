@@ -10,6 +10,8 @@
 //! | `5.10..6.1` | every entry between the two, both included |
 //! | any of these and `+NAME` | that variant only; a glob: `*+vsyscall=*` |
 //! | any of these and `+` | the entry without its variants |
+//! | any of these and `@VERSION` | the same at that version of its package, without default variants: `6.1@6.1.170-1` |
+//! | any of these and `@TIME` | the same from snapshot.debian.org: `6.1@20260101T000000Z` |
 //! | `./bzImage` | a file: anything with a slash, or a file's name that is no entry's |
 
 use std::cmp::Ordering;
@@ -19,8 +21,8 @@ use std::path::Path;
 use super::list::split;
 use crate::error::{Kind, PlanError, Unmatched};
 use crate::pattern::Pattern;
-use crate::settings;
 use crate::{Kernel, KernelEntry, KernelSource, Project, Version};
+use crate::{at, settings};
 
 /// The kernels that `selectors` select, in their order and, within one, in that of
 /// kernels.toml; each once. Without selectors: the entries that do not say
@@ -87,6 +89,9 @@ fn resolve(
     if selector.contains('/') {
         return file(selector, directory).map(|kernel| vec![kernel]);
     }
+    if let Some((base, moment)) = selector.split_once('@') {
+        return then(project, base, moment, directory);
+    }
     let (base, variant) = match selector.split_once('+') {
         Some((base, variant)) => (base, Some(variant)),
         None => (selector, None),
@@ -118,6 +123,26 @@ fn resolve(
         return file(selector, directory).map(|kernel| vec![kernel]);
     }
     Err(None)
+}
+
+/// Kernels at another moment than now. Default variants stay away: what asks for
+/// one version of a package asks for no more.
+fn then(
+    project: &Project,
+    base: &str,
+    moment: &str,
+    directory: &Path,
+) -> Result<Vec<Kernel>, Option<String>> {
+    let bare = if base.contains('+') {
+        base.to_owned()
+    } else {
+        format!("{base}+")
+    };
+    let kernels = resolve(project, &bare, directory)?;
+    kernels
+        .into_iter()
+        .map(|kernel| at::kernel(kernel, moment).map_err(Some))
+        .collect()
 }
 
 fn kernels_of(

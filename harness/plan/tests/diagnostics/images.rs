@@ -111,7 +111,7 @@ error: unknown key `package`
 2 | source = [{ apt = "debian", suite = "bookworm", package = "bash" }, { program = "vsyscal" }, { directory = "" }, { vmdk = "centos:6" }]
   |                                                 ^^^^^^^
   |
-  = hint: did you mean `packages`? an apt source of an image has `apt`, `suite`, `allow-expired`, `packages` and `architecture`
+  = hint: did you mean `packages`? an apt source of an image has `apt`, `suite`, `allow-expired`, `snapshot`, `key`, `packages` and `architecture`
 
 error: unknown program `vsyscal`
  --> images/a.toml:2:81

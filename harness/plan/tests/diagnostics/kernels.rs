@@ -412,3 +412,37 @@ error: a pinned package lacks `sha256`
 "#]]
     );
 }
+
+#[test]
+fn snapshots_and_keys_where_they_do_not_belong() {
+    assert_data_eq!(
+        kernels(
+            "[[kernel]]\nversion = \"6.1\"\nsource = { apt = \"debian\", suite = \"bookworm\", package = \"linux\", snapshot = \"2026-01-01\" }\n\n[[kernel]]\nversion = \"6.2\"\nsource = { apt = \"debian\", suite = \"bookworm\", package = \"linux\", key = \"k.asc\" }\n\n[[kernel]]\nversion = \"6.3\"\nsource = { apt = \"https://example.org/apt\", suite = \"stable\", package = \"linux\", snapshot = \"20260101T000000Z\" }\n"
+        ),
+        str![[r#"
+error: `2026-01-01` is not a moment
+ --> kernels.toml:3:80
+  |
+3 | source = { apt = "debian", suite = "bookworm", package = "linux", snapshot = "2026-01-01" }
+  |                                                                              ^^^^^^^^^^^^
+  |
+  = hint: year, month, day, T, hour, minute, second, Z: "20260101T000000Z"
+
+error: `key` is for other archives than Debian's
+ --> kernels.toml:7:18
+  |
+7 | source = { apt = "debian", suite = "bookworm", package = "linux", key = "k.asc" }
+  |                  ^^^^^^^^
+  |
+  = hint: Debian's keys ship with this program
+
+error: `snapshot` is of Debian's own archives
+  --> kernels.toml:11:100
+   |
+11 | source = { apt = "https://example.org/apt", suite = "stable", package = "linux", snapshot = "20260101T000000Z" }
+   |                                                                                             ^^^^^^^^^^^^^^^^^^
+   |
+   = hint: of another archive, write the URL of its snapshot as the archive
+"#]]
+    );
+}

@@ -43,6 +43,11 @@ impl ModuleTree {
         })
     }
 
+    /// There is a list of what is built in.
+    pub(super) fn has_list(&self) -> bool {
+        self.built_in.is_some()
+    }
+
     /// Listed as built in.
     pub(super) fn is_listed(&self, name: &str) -> bool {
         self.built_in

@@ -1,6 +1,6 @@
 //! Opening suites and fetching packages.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -21,6 +21,9 @@ use crate::purpose;
 /// How many packages are fetched at once: enough to hide the round trips, few
 /// enough that no mirror minds.
 const AT_ONCE: usize = 4;
+
+/// More than any package of a distribution has, bytes.
+const LARGEST_DEB: u64 = 4 << 30;
 
 /// Settings of the apt client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +48,11 @@ pub struct Apt {
     pub(super) progress: Arc<dyn Progress>,
     pub(super) keyring: Keyring,
     pub(super) options: AptOptions,
+    /// Each suite is asked for anew, once, and one that cannot be reached is an
+    /// error however much is in the cache.
+    pub(super) anew: bool,
+    /// Suites that were asked for since this was made, by their keys.
+    asked: Mutex<HashSet<String>>,
     mirrors: OnceLock<Mirrors>,
     /// Those in use: several threads share one. Not held beyond that, since each
     /// takes tens of megabytes.
@@ -61,6 +69,8 @@ impl Apt {
             progress,
             keyring: Keyring::shipped(),
             options: AptOptions::default(),
+            anew: false,
+            asked: Mutex::default(),
             mirrors: OnceLock::new(),
             indices: Mutex::new(HashMap::new()),
         }
@@ -80,6 +90,23 @@ impl Apt {
         self
     }
 
+    /// Asks for each suite anew, and takes no copy for one that cannot be reached.
+    #[must_use]
+    pub fn asking_anew(mut self) -> Apt {
+        self.anew = true;
+        self
+    }
+
+    pub(super) fn has_asked(&self, suite: &Key) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert(suite.hex());
+    }
+
+    pub(super) fn was_asked(&self, suite: &Key) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.contains(&suite.hex())
+    }
+
     /// With other mirrors than this machine's.
     #[must_use]
     pub fn with_mirrors(mut self, mirrors: Mirrors) -> Apt {
@@ -88,7 +115,7 @@ impl Apt {
     }
 
     /// The mirrors to look for Debian's suites on.
-    pub(super) fn mirrors(&self) -> Result<&Mirrors, AptError> {
+    pub(crate) fn mirrors(&self) -> Result<&Mirrors, AptError> {
         if let Some(mirrors) = self.mirrors.get() {
             return Ok(mirrors);
         }
@@ -202,32 +229,59 @@ impl Apt {
     /// first error no other is begun, and of several the first by that order is told.
     pub fn fetch_all(&self, packages: &[&Package]) -> Result<Vec<PathBuf>, AptError> {
         self.tell_plan(packages);
-        let purpose = purpose::current();
-        let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-        let results: Vec<OnceLock<Result<PathBuf, AptError>>> =
-            packages.iter().map(|_| OnceLock::new()).collect();
-        std::thread::scope(|scope| {
-            for _ in 0..AT_ONCE.min(packages.len()) {
-                scope.spawn(|| {
-                    let _for = purpose::adopt(purpose.clone());
-                    while !failed.load(Ordering::Relaxed) {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(package) = packages.get(number) else {
-                            break;
-                        };
-                        let result = results[number].get_or_init(|| self.fetch(package));
-                        if result.is_err() {
-                            failed.store(true, Ordering::Relaxed);
-                        }
+        at_once(packages, |package| self.fetch(package))
+    }
+
+    /// The .debs a lock file names, held to its digests: from the mirrors of this
+    /// machine where the address is Debian's own.
+    pub fn fetch_locked(&self, packages: &[plan::LockedPackage]) -> Result<Vec<PathBuf>, AptError> {
+        let packages: Vec<&plan::LockedPackage> = packages.iter().collect();
+        at_once(&packages, |package| self.fetch_one_locked(package))
+    }
+
+    fn fetch_one_locked(&self, package: &plan::LockedPackage) -> Result<PathBuf, AptError> {
+        let what = format!("{} {}", package.name, package.version);
+        let urls = self.mirrors()?.places_of(&package.url);
+        self.cache.blob(&package.sha256, |path| {
+            let mut gone = None;
+            for url in &urls {
+                let want = Want {
+                    url,
+                    what: &what,
+                    size: None,
+                    limit: LARGEST_DEB,
+                    sha256: Some(&package.sha256),
+                    validators: None,
+                };
+                match self.http.fetch(&want, path) {
+                    Ok(_) => return Ok(()),
+                    Err(HttpError::WrongDigest {
+                        url,
+                        expected,
+                        actual,
+                    }) => {
+                        return Err(AptError::NotAsLocked {
+                            url,
+                            package: what.clone(),
+                            expected,
+                            actual,
+                        });
                     }
-                });
+                    // Another mirror may still have it.
+                    Err(HttpError::NotFound { url }) => {
+                        gone = gone.or(Some(AptError::LockedPackageGone {
+                            url,
+                            package: what.clone(),
+                        }));
+                    }
+                    Err(error) => gone = gone.or(Some(error.into())),
+                }
             }
-        });
-        // What was not begun comes after an error: numbers are given out in order.
-        results
-            .into_iter()
-            .filter_map(OnceLock::into_inner)
-            .collect()
+            Err(gone.unwrap_or_else(|| AptError::LockedPackageGone {
+                url: package.url.clone(),
+                package: what.clone(),
+            }))
+        })
     }
 
     fn tell_plan(&self, packages: &[&Package]) {
@@ -251,4 +305,37 @@ impl Apt {
         let mut indices = self.indices.lock().unwrap_or_else(PoisonError::into_inner);
         indices.insert(sha256.to_owned(), Arc::downgrade(index));
     }
+}
+
+/// Fetches several, a few at once; see [`Apt::fetch_all`].
+fn at_once<T: Sync>(
+    packages: &[T],
+    fetch: impl Fn(&T) -> Result<PathBuf, AptError> + Sync,
+) -> Result<Vec<PathBuf>, AptError> {
+    let purpose = purpose::current();
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let results: Vec<OnceLock<Result<PathBuf, AptError>>> =
+        packages.iter().map(|_| OnceLock::new()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE.min(packages.len()) {
+            scope.spawn(|| {
+                let _for = purpose::adopt(purpose.clone());
+                while !failed.load(Ordering::Relaxed) {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(package) = packages.get(number) else {
+                        break;
+                    };
+                    let result = results[number].get_or_init(|| fetch(package));
+                    if result.is_err() {
+                        failed.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    // What was not begun comes after an error: numbers are given out in order.
+    results
+        .into_iter()
+        .filter_map(OnceLock::into_inner)
+        .collect()
 }

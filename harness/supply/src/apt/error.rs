@@ -37,6 +37,48 @@ pub enum AptError {
         /// Why the signature is not good.
         source: OpenPgpError,
     },
+    /// A Release signed by a key that is good for another vendor's archives.
+    #[error(
+        "{url}: it is of `{origin}` and signed by a key of {vendor}, which is good for {vendor}'s archives only: {key}\nhint: `key = \"PATH\"` names the keys of the archive itself"
+    )]
+    ForeignKey {
+        /// What is signed.
+        url: String,
+        /// The Release's Origin.
+        origin: String,
+        /// Fingerprint.
+        key: String,
+        /// Whose it is.
+        vendor: &'static str,
+    },
+    /// A Release of a later time than the snapshot that was asked for.
+    #[error("{url}: it is of {date}, which is after the snapshot's time")]
+    NotTheSnapshot {
+        /// Where it is.
+        url: String,
+        /// Its date.
+        date: jiff::Timestamp,
+    },
+    /// No version of a package is the one demanded.
+    #[error("no version {version} of `{name}` in {}{}", suites.join(", "), versions(there))]
+    VersionNotFound {
+        /// The package, as the entry has it.
+        name: String,
+        /// What was demanded.
+        version: String,
+        /// Where it was looked for.
+        suites: Vec<String>,
+        /// What there is, oldest first.
+        there: Vec<String>,
+    },
+    /// The file of an entry's key cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// A verified Release that is none.
     #[error("{url}: it is no Release file: {source}")]
     MalformedRelease {
@@ -155,6 +197,30 @@ pub enum AptError {
         /// The digest it has.
         actual: String,
     },
+    /// A .deb is not the one the lock file tells of.
+    #[error(
+        "{url}: {package} is not what matrix.lock has: its SHA-256 is {actual}, not {expected}"
+    )]
+    NotAsLocked {
+        /// Where it is.
+        url: String,
+        /// Name and version.
+        package: String,
+        /// The locked digest.
+        expected: String,
+        /// The digest it has.
+        actual: String,
+    },
+    /// The pool has dropped what the lock file names.
+    #[error(
+        "{url}: {package} is in matrix.lock and no longer in the archive's pool\nhint: `matrix update` takes what there is now; https://snapshot.debian.org keeps what was: `snapshot = \"TIME\"` in the entry"
+    )]
+    LockedPackageGone {
+        /// Where it was.
+        url: String,
+        /// Name and version.
+        package: String,
+    },
     /// The archive lists a .deb that it does not have.
     #[error(
         "{url}: {package} is listed but not there\nhint: the index may be older than the archive; try again later"
@@ -246,4 +312,11 @@ fn near(names: &[String]) -> String {
         return String::new();
     }
     format!("\nhint: there is {}", names.join(", "))
+}
+
+fn versions(there: &[String]) -> String {
+    if there.is_empty() {
+        return String::new();
+    }
+    format!("\nhint: there is {}", there.join(", "))
 }

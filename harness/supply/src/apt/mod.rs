@@ -12,6 +12,7 @@ pub mod dependency;
 mod error;
 mod index;
 mod index_fetch;
+mod kernel_versions;
 mod mirror_choice;
 mod near;
 mod package;

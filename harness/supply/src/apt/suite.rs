@@ -9,7 +9,7 @@ use super::client::Apt;
 use super::{AptError, Release};
 use crate::cache::{CacheError, Key};
 use crate::http::{Answer, HttpError, Validators, Want};
-use crate::openpgp::{self, OpenPgpError, Policy, Verified};
+use crate::openpgp::{self, Keyring, OpenPgpError, Policy, Verified};
 
 /// The largest Release there is has 1.5 MB.
 const LIMIT: u64 = 32 << 20;
@@ -42,53 +42,61 @@ impl Suite {
     }
 }
 
+/// Where a suite is looked for, and how.
+pub(super) struct Place<'a> {
+    /// The archive's base URL.
+    pub(super) url: &'a str,
+    /// The keys that may sign it.
+    pub(super) keyring: &'a Keyring,
+    /// It never changes: what is in the cache is as good as the archive.
+    pub(super) frozen: bool,
+}
+
 impl Apt {
-    /// A suite of the archive at `url`: from the cache if it was asked for recently.
+    /// A suite of an archive: from the cache if it was asked for recently.
     pub(super) fn suite(
         &self,
-        url: &str,
+        place: &Place<'_>,
         name: &str,
         allow_expired: bool,
     ) -> Result<Suite, AptError> {
-        let url = url.trim_end_matches('/');
-        let asked = Asked {
-            apt: self,
-            url,
-            name,
-            allow_expired,
-        };
+        let asked = Asked::new(self, place, name, allow_expired);
         let release = asked.release()?;
         Ok(Suite {
-            url: url.to_owned(),
+            url: asked.url.to_owned(),
             name: name.to_owned(),
             release,
         })
     }
 
     /// Whether a suite's Release is in the cache, however old.
-    pub(super) fn knows_suite(&self, url: &str, name: &str, allow_expired: bool) -> bool {
-        let url = url.trim_end_matches('/');
-        self.cache
-            .get(
-                "suite",
-                &Asked {
-                    apt: self,
-                    url,
-                    name,
-                    allow_expired,
-                }
-                .key(),
-            )
-            .is_some()
+    pub(super) fn knows_suite(&self, place: &Place<'_>, name: &str, allow_expired: bool) -> bool {
+        let key = Asked::new(self, place, name, allow_expired).key();
+        self.cache.get("suite", &key).is_some()
     }
 }
 
 /// A suite being asked for.
 struct Asked<'a> {
     apt: &'a Apt,
+    keyring: &'a Keyring,
     url: &'a str,
     name: &'a str,
     allow_expired: bool,
+    frozen: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(apt: &'a Apt, place: &Place<'a>, name: &'a str, allow_expired: bool) -> Asked<'a> {
+        Asked {
+            apt,
+            keyring: place.keyring,
+            url: place.url.trim_end_matches('/'),
+            name,
+            allow_expired,
+            frozen: place.frozen,
+        }
+    }
 }
 
 impl Asked<'_> {
@@ -96,7 +104,7 @@ impl Asked<'_> {
         Key::new("apt-suite-v1")
             .with("url", self.url)
             .with("suite", self.name)
-            .with("keys", self.apt.keyring.digest())
+            .with("keys", self.keyring.digest())
             .with("allow-expired", [u8::from(self.allow_expired)])
     }
 
@@ -116,11 +124,15 @@ impl Asked<'_> {
         let url = self.file("InRelease");
         let Some(record) = self.record() else {
             let (release, _) = self.fetch(None)?;
+            self.apt.has_asked(&self.key());
             return self.check(&release, &url);
         };
         match self.fetch(Some(&record)) {
-            Ok((release, _)) => self.check(&release, &url),
-            Err(AptError::Http(error)) if error.is_unreachable() => {
+            Ok((release, _)) => {
+                self.apt.has_asked(&self.key());
+                self.check(&release, &url)
+            }
+            Err(AptError::Http(error)) if error.is_unreachable() && !self.apt.anew => {
                 let release = self.check(&record.release, &url)?;
                 let age = now().saturating_sub(record.checked);
                 self.apt.progress.note(&format!("{error}; {}", age_of(age)));
@@ -146,7 +158,10 @@ impl Asked<'_> {
             return Ok(Some(release));
         }
         // One that expired meanwhile has a successor: it is asked for.
-        let fresh = age < self.apt.options.fresh.as_secs();
+        let fresh = match self.apt.anew {
+            true => self.apt.was_asked(&self.key()),
+            false => self.frozen || age < self.apt.options.fresh.as_secs(),
+        };
         Ok(self.check(&record.release, &url).ok().filter(|_| fresh))
     }
 
@@ -167,7 +182,10 @@ impl Asked<'_> {
     /// verified Release.
     fn fetch(&self, known: Option<&Record>) -> Result<(String, Validators), AptError> {
         let (release, validators) = match self.signed(known.map(|record| &record.validators))? {
-            Some((verified, validators)) => (verified.text, validators),
+            Some((verified, validators)) => {
+                self.check_vendor(&verified)?;
+                (verified.text, validators)
+            }
             None => match known {
                 Some(record) => (record.release.clone(), record.validators.clone()),
                 None => {
@@ -205,7 +223,7 @@ impl Asked<'_> {
             now: Timestamp::now(),
             allow_expired: self.allow_expired,
         };
-        let keyring = &self.apt.keyring;
+        let keyring = self.keyring;
         match self.get(&url, validators) {
             Ok(None) => return Ok(None),
             Ok(Some((bytes, validators))) => {
@@ -265,6 +283,22 @@ impl Asked<'_> {
                 let bytes = std::fs::read(&path).map_err(|source| CacheError::io(&path, source))?;
                 Ok(Some((bytes, fetched.validators)))
             }
+        }
+    }
+
+    /// Holds a Release against the key that signed it: one vendor's key does not
+    /// make another vendor's archive.
+    fn check_vendor(&self, verified: &Verified) -> Result<(), AptError> {
+        let url = self.file("Release");
+        let origin = self.read(&verified.text, &url)?.origin;
+        match verified.vendor {
+            Some(vendor) if origin.split(' ').next() != Some(vendor) => Err(AptError::ForeignKey {
+                url,
+                origin,
+                key: verified.fingerprint.clone(),
+                vendor,
+            }),
+            _ => Ok(()),
         }
     }
 

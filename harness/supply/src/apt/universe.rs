@@ -97,9 +97,26 @@ impl Universe {
     /// The newest version of a package; with a glob (`*`, `?`, `[…]`) the newest of
     /// all packages whose name it matches, of equally new ones the last by name.
     pub fn newest(&self, name_or_glob: &str) -> Result<&Package, AptError> {
+        let matching = self.matching(name_or_glob)?.into_iter();
+        matching
+            // Of equal ones the last is taken: that of the suite named first.
+            .rev()
+            .max_by(|a, b| {
+                let names = || Version::new(&*a.name).cmp(&Version::new(&*b.name));
+                a.version.cmp(&b.version).then_with(names)
+            })
+            .ok_or_else(|| self.not_found(name_or_glob))
+    }
+
+    /// Every version of every package whose name is this or matches this glob, the
+    /// newest of each first. Never empty.
+    pub(super) fn matching(&self, name_or_glob: &str) -> Result<Vec<&Package>, AptError> {
         if !name_or_glob.contains(['*', '?', '[']) {
-            let found = self.by_name(name_or_glob).next();
-            return found.ok_or_else(|| self.not_found(name_or_glob));
+            let found: Vec<&Package> = self.by_name(name_or_glob).collect();
+            return match found.is_empty() {
+                true => Err(self.not_found(name_or_glob)),
+                false => Ok(found),
+            };
         }
         let glob = Glob::new(name_or_glob)
             .map_err(|source| AptError::Glob {
@@ -107,18 +124,20 @@ impl Universe {
                 source,
             })?
             .compile_matcher();
-        let matching = self.names().filter(|name| glob.is_match(name));
-        matching
-            .filter_map(|name| self.by_name(name).next())
-            .max_by(|a, b| {
-                let names = || Version::new(&*a.name).cmp(&Version::new(&*b.name));
-                a.version.cmp(&b.version).then_with(names)
-            })
-            .ok_or_else(|| AptError::NothingMatches {
+        let mut names: Vec<&str> = self.names().filter(|name| glob.is_match(name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            return Err(AptError::NothingMatches {
                 glob: name_or_glob.to_owned(),
                 suites: self.suites(),
                 near_names: near::to_glob(name_or_glob, self.names()),
-            })
+            });
+        }
+        Ok(names
+            .into_iter()
+            .flat_map(|name| self.by_name(name))
+            .collect())
     }
 
     /// The packages that satisfy one alternative, best first: those of that name,
@@ -195,8 +214,14 @@ impl Universe {
     /// image and modules (Debian's backports did with 6.18): they hold the
     /// configuration and the list of what is built in, without which a kernel
     /// starts all the same.
+    ///
+    /// `NAME=VERSION` is the image of that version among those that the name or glob
+    /// can mean ([`Universe::kernel_images`]).
     pub fn kernel(&self, name_or_glob: &str) -> Result<Vec<&Package>, AptError> {
-        let mut found = vec![self.newest(name_or_glob)?];
+        let mut found = vec![match name_or_glob.split_once('=') {
+            Some((name, version)) => self.kernel_image(name, version)?,
+            None => self.newest(name_or_glob)?,
+        }];
         let mut empty = Vec::new();
         let mut next = 0;
         while let Some(package) = found.get(next).copied() {
@@ -251,7 +276,7 @@ impl Universe {
     }
 
     /// Each name once per index that has it, sorted within each.
-    fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().flat_map(|part| {
             let mut last = "";
             (0..part.index.len())
@@ -314,7 +339,7 @@ fn holds_kernel(name: &str) -> bool {
 
 /// Whether a package is part of a kernel: linux-base itself, without a version, is
 /// a set of maintainer's tools.
-fn is_kernel_part(name: &str) -> bool {
+pub(super) fn is_kernel_part(name: &str) -> bool {
     ["linux-image-", "linux-binary-", "linux-modules-"]
         .iter()
         .any(|it| name.starts_with(it))

@@ -46,6 +46,28 @@ impl From<&Package> for Packaged {
     }
 }
 
+impl From<&plan::LockedPackage> for Packaged {
+    fn from(package: &plan::LockedPackage) -> Self {
+        Self {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            url: package.url.clone(),
+            sha256: package.sha256.clone(),
+        }
+    }
+}
+
+/// Whether the kernel of these packages is unpacked already.
+pub(crate) fn is_unpacked(packages: &[Packaged], cache: &Cache) -> bool {
+    cache.get("kernel", &key(packages)).is_some()
+}
+
+fn key(packages: &[Packaged]) -> Key {
+    packages.iter().fold(Key::new(VERSION), |key, package| {
+        key.with("deb", &package.sha256)
+    })
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     /// The package that has the image.
@@ -63,11 +85,9 @@ pub fn packaged(
     cache: &Cache,
     fetch: impl FnOnce() -> Result<Vec<PathBuf>, KernelError>,
 ) -> Result<KernelFiles, KernelError> {
-    let mut key = Key::new(VERSION);
-    for package in packages {
-        key = key.with("deb", &package.sha256);
-    }
-    let root = cache.build("kernel", &key, |staging| make(packages, staging, fetch))?;
+    let root = cache.build("kernel", &key(packages), |staging| {
+        make(packages, staging, fetch)
+    })?;
     let path = root.join(RECORD);
     let record: Record = fs::read(&path)
         .ok()

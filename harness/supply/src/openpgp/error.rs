@@ -13,7 +13,9 @@ pub enum OpenPgpError {
         reason: String,
     },
     /// No key in the keyring made it.
-    #[error("it is signed by a key that is not known here: {key}")]
+    #[error(
+        "it is signed by a key that is not known here: {key}\nhint: `key = \"PATH\"` in the source names the keys of another vendor's archive"
+    )]
     UnknownKey {
         /// Fingerprint or key ID, as far as the signature tells.
         key: String,

@@ -5,10 +5,12 @@ use std::sync::OnceLock;
 
 use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::packet::Signature;
+use pgp::ser::Serialize as _;
 use pgp::types::KeyDetails;
 use sha2::{Digest, Sha256};
 
 use super::error::OpenPgpError;
+use super::packets;
 use super::signer::Signer;
 use crate::cache::hex;
 
@@ -16,6 +18,9 @@ use crate::cache::hex;
 const DEBIAN: &[u8] = include_bytes!("../../keys/debian-archive-keyring.pgp");
 /// The keys that signed what is now in archive.debian.org.
 const DEBIAN_REMOVED: &[u8] = include_bytes!("../../keys/debian-archive-removed-keys.pgp");
+
+/// The keys of Ubuntu's archives since 12.10.
+const UBUNTU: &[u8] = include_bytes!("../../keys/ubuntu-archive-keyring.pgp");
 
 /// Keys that signatures are checked against. Those shipped are read when the first
 /// signature is checked: a run that finds all in the cache checks none.
@@ -29,47 +34,85 @@ pub struct Keyring {
 struct Source {
     bytes: Cow<'static, [u8]>,
     removed: bool,
+    vendor: Option<&'static str>,
 }
 
 pub(super) struct Certificate {
     pub(super) key: SignedPublicKey,
     /// Debian no longer uses it: good for archives only.
     pub(super) removed: bool,
+    /// Whose archives it is good for; none: for all that were asked for with it.
+    pub(super) vendor: Option<&'static str>,
 }
 
 impl Keyring {
-    /// Debian's archive keys as they ship with this program. Those Debian has
-    /// removed are in it too, and are taken only where [`super::Policy`] allows
-    /// what expired.
+    /// Debian's and Ubuntu's archive keys as they ship with this program, each good
+    /// for its vendor's archives alone. Those Debian has removed are in it too, and
+    /// are taken only where [`super::Policy`] allows what expired.
     pub fn shipped() -> Keyring {
+        let source = |bytes, vendor, removed| Source {
+            bytes: Cow::Borrowed(bytes),
+            removed,
+            vendor: Some(vendor),
+        };
         Keyring::new(vec![
-            Source {
-                bytes: Cow::Borrowed(DEBIAN),
-                removed: false,
-            },
-            Source {
-                bytes: Cow::Borrowed(DEBIAN_REMOVED),
-                removed: true,
-            },
+            source(DEBIAN, "Debian", false),
+            source(DEBIAN_REMOVED, "Debian", true),
+            source(UBUNTU, "Ubuntu", false),
         ])
+    }
+
+    /// The keys of a file's content, armoured or not, all of them in use.
+    pub fn from_file(bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
+        if !bytes.starts_with(b"-----") {
+            return Keyring::from_bytes(bytes);
+        }
+        let malformed = |reason: String| OpenPgpError::Keyring { reason };
+        let (keys, _) = SignedPublicKey::from_armor_many(bytes)
+            .map_err(|error| malformed(error.to_string()))?;
+        let mut plain = Vec::new();
+        for key in keys {
+            let key = key.map_err(|error| malformed(error.to_string()))?;
+            key.to_writer(&mut plain)
+                .map_err(|error| malformed(error.to_string()))?;
+        }
+        if plain.is_empty() {
+            return Err(malformed("it holds no public key".to_owned()));
+        }
+        Keyring::from_bytes(&plain)
     }
 
     /// The keys of a keyring that is not armoured, all of them in use.
     pub fn from_bytes(bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
-        read(bytes, false)?;
+        if read(bytes, false, None)?.is_empty() {
+            let reason = "it holds no public key".to_owned();
+            return Err(OpenPgpError::Keyring { reason });
+        }
         Ok(Keyring::new(vec![Source {
             bytes: Cow::Owned(bytes.to_vec()),
             removed: false,
+            vendor: None,
         }]))
+    }
+
+    /// As [`Keyring::from_bytes`], of keys that are good for one vendor's archives
+    /// alone: those whose Release says it is their Origin.
+    pub fn of_vendor(bytes: &[u8], vendor: &'static str) -> Result<Keyring, OpenPgpError> {
+        let mut keyring = Keyring::from_bytes(bytes)?;
+        for source in &mut keyring.sources {
+            source.vendor = Some(vendor);
+        }
+        Ok(Keyring::new(keyring.sources))
     }
 
     /// The same keyring with the keys of another one that are good for archives
     /// only.
     pub fn with_removed(mut self, bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
-        read(bytes, true)?;
+        read(bytes, true, None)?;
         self.sources.push(Source {
             bytes: Cow::Owned(bytes.to_vec()),
             removed: true,
+            vendor: None,
         });
         Ok(Keyring::new(self.sources))
     }
@@ -78,6 +121,8 @@ impl Keyring {
         let mut hasher = Sha256::new();
         for source in &sources {
             hasher.update([u8::from(source.removed)]);
+            hasher.update(source.vendor.unwrap_or_default());
+            hasher.update([0]);
             hasher.update((source.bytes.len() as u64).to_le_bytes());
             hasher.update(&source.bytes);
         }
@@ -101,7 +146,7 @@ impl Keyring {
         }
         let mut certificates = Vec::new();
         for source in &self.sources {
-            certificates.extend(read(&source.bytes, source.removed)?);
+            certificates.extend(read(&source.bytes, source.removed, source.vendor)?);
         }
         Ok(self.certificates.get_or_init(|| certificates))
     }
@@ -151,15 +196,23 @@ pub(super) fn issuer(signature: &Signature) -> String {
         .unwrap_or_else(|| "it does not say which".to_owned())
 }
 
-fn read(bytes: &[u8], removed: bool) -> Result<Vec<Certificate>, OpenPgpError> {
+fn read(
+    bytes: &[u8],
+    removed: bool,
+    vendor: Option<&'static str>,
+) -> Result<Vec<Certificate>, OpenPgpError> {
     let malformed = |reason: pgp::errors::Error| OpenPgpError::Keyring {
         reason: reason.to_string(),
     };
-    SignedPublicKey::from_bytes_many(bytes)
+    SignedPublicKey::from_bytes_many(packets::without_trust(bytes).as_slice())
         .map_err(malformed)?
         .map(|key| {
-            key.map(|key| Certificate { key, removed })
-                .map_err(malformed)
+            key.map(|key| Certificate {
+                key,
+                removed,
+                vendor,
+            })
+            .map_err(malformed)
         })
         .collect()
 }

@@ -7,6 +7,7 @@
 
 mod error;
 mod keyring;
+mod packets;
 mod signer;
 
 use jiff::Timestamp;
@@ -34,6 +35,9 @@ pub struct Verified {
     pub text: String,
     /// Fingerprint of the key that signed.
     pub fingerprint: String,
+    /// Whose archives that key is good for (`Debian`); none: whatever it was given
+    /// for.
+    pub vendor: Option<&'static str>,
 }
 
 /// Verifies a cleartext-signed message, as InRelease is. Text before or after the
@@ -51,10 +55,11 @@ pub fn verify_cleartext(
     let (message, _) = CleartextSignedMessage::from_string(message)
         .map_err(|error| malformed(error.to_string()))?;
     let text = message.signed_text();
-    let fingerprint = verify_any(message.signatures(), text.as_bytes(), keyring, policy)?;
+    let (fingerprint, vendor) = verify_any(message.signatures(), text.as_bytes(), keyring, policy)?;
     Ok(Verified {
         text: text.replace("\r\n", "\n"),
         fingerprint,
+        vendor,
     })
 }
 
@@ -82,11 +87,12 @@ pub fn verify_detached(
         .into_iter()
         .map(|detached| detached.signature)
         .collect();
-    let fingerprint = verify_any(&signatures, text, keyring, policy)?;
+    let (fingerprint, vendor) = verify_any(&signatures, text, keyring, policy)?;
     let text = std::str::from_utf8(text).map_err(|error| malformed(error.to_string()))?;
     Ok(Verified {
         text: text.replace("\r\n", "\n"),
         fingerprint,
+        vendor,
     })
 }
 
@@ -97,11 +103,11 @@ fn verify_any(
     data: &[u8],
     keyring: &Keyring,
     policy: Policy,
-) -> Result<String, OpenPgpError> {
+) -> Result<(String, Option<&'static str>), OpenPgpError> {
     let mut worst = OpenPgpError::Unsigned;
     for signature in signatures {
         match verify_one(signature, data, keyring, policy) {
-            Ok(fingerprint) => return Ok(fingerprint),
+            Ok(signer) => return Ok(signer),
             Err(error) if error.rank() > worst.rank() => worst = error,
             Err(_) => {}
         }
@@ -114,7 +120,7 @@ fn verify_one(
     data: &[u8],
     keyring: &Keyring,
     policy: Policy,
-) -> Result<String, OpenPgpError> {
+) -> Result<(String, Option<&'static str>), OpenPgpError> {
     if !matches!(
         signature.typ(),
         Some(SignatureType::Binary | SignatureType::Text)
@@ -131,7 +137,7 @@ fn verify_one(
     let mut worst = OpenPgpError::Unsigned;
     for signer in signers {
         match signer.verify(signature, data, policy) {
-            Ok(()) => return Ok(signer.fingerprint()),
+            Ok(()) => return Ok((signer.fingerprint(), signer.vendor())),
             Err(error) if error.rank() > worst.rank() => worst = error,
             Err(_) => {}
         }

@@ -57,6 +57,11 @@ impl<'a> Signer<'a> {
         self.id().0.to_string()
     }
 
+    /// Whose archives the key is good for.
+    pub(super) fn vendor(&self) -> Option<&'static str> {
+        self.certificate.vendor
+    }
+
     pub(super) fn is_issuer_of(&self, signature: &Signature) -> bool {
         let (fingerprint, key_id) = self.id();
         let fingerprints = signature.issuer_fingerprint();

@@ -8,4 +8,5 @@ mod openpgp;
 mod server;
 mod signer;
 mod transfers;
+mod vendors;
 mod working_archives;

@@ -120,6 +120,12 @@ impl Signer {
         self.key.to_public_key().to_bytes().unwrap()
     }
 
+    /// The same in ASCII.
+    pub(crate) fn armoured_keyring(&self) -> Vec<u8> {
+        let key = self.key.to_public_key();
+        key.to_armored_bytes(ArmorOptions::default()).unwrap()
+    }
+
     /// Without the subkey's word that it belongs to the primary key.
     pub(crate) fn keyring_without_back_signature(&self) -> Vec<u8> {
         let mut key = self.key.to_public_key();

@@ -329,6 +329,7 @@ fn the_debian_mirror_is_the_one_whose_release_says_so() {
     let mut mirrors = Mirrors {
         debian: vec![url(&vendor), url(&stranger), url(&security), url(&mirror)],
         security: vec![],
+        ..Mirrors::default()
     };
     let client = mirror.client();
     let apt = client.apt.with_mirrors(mirrors.clone());

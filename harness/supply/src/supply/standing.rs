@@ -1,0 +1,194 @@
+//! What is known of a kernel without fetching it: which version its source comes to,
+//! what of it is in the cache, whether the source answers, and which versions it has.
+
+use plan::KernelSource;
+
+use super::{Choice, Supply, SupplyError, kernel_words};
+use crate::apt::AptError;
+use crate::http::Want;
+use crate::kernel::{self, KernelError, Packaged};
+
+/// How much of a kernel is in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// Nothing that could be started.
+    Nothing,
+    /// Its packages.
+    Fetched,
+    /// The kernel itself, ready to be started.
+    Unpacked,
+}
+
+/// What is known of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The package that has its image, and its version; none for a file, or where
+    /// the archive has not been looked at.
+    pub package: Option<(String, String)>,
+    /// How much of it is in the cache.
+    pub stored: Stored,
+}
+
+/// A version of a kernel that its source still has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelVersion {
+    /// The package's version: what `@` takes.
+    pub version: String,
+    /// The package.
+    pub package: String,
+}
+
+impl Supply {
+    /// What is known of the first source that was ever looked at, by what is in the
+    /// cache.
+    pub fn standing(&self, sources: &[KernelSource]) -> Standing {
+        let mut best = Standing {
+            package: None,
+            stored: Stored::Nothing,
+        };
+        for source in sources {
+            match source {
+                KernelSource::Apt(apt) => {
+                    let Some(packages) = self.known(apt) else {
+                        continue;
+                    };
+                    let fetched = packages
+                        .iter()
+                        .all(|package| self.cache.get_blob(&package.sha256).is_some());
+                    best.package = image_of(&packages);
+                    best.stored = if kernel::is_unpacked(&packages, &self.cache) {
+                        Stored::Unpacked
+                    } else if fetched {
+                        Stored::Fetched
+                    } else {
+                        Stored::Nothing
+                    };
+                    return best;
+                }
+                KernelSource::Path { kernel, .. } if kernel.is_file() => {
+                    best.stored = Stored::Unpacked;
+                    return best;
+                }
+                _ => {}
+            }
+        }
+        best
+    }
+
+    /// What a source comes to, if that was found out for the state its suites are in.
+    fn known(&self, source: &plan::AptSource) -> Option<Vec<Packaged>> {
+        let key = self.resolved_key(source, Choice::Kernel).ok()?;
+        let json = std::fs::read(self.cache.get("resolved", &key)?).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+
+    /// Whether a source answers: its archive's signed Release, its repository's list,
+    /// its file.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn probe(&self, source: &KernelSource) -> Result<(), KernelError> {
+        match source {
+            KernelSource::Apt(apt) => Ok(self.apt.state(apt).map(drop)?),
+            KernelSource::Path { kernel, .. } => Ok(fs_err::metadata(kernel).map(drop)?),
+            KernelSource::Rpm { base, .. } => {
+                Ok(self.probe_url(&format!("{base}/repodata/repomd.xml"))?)
+            }
+            KernelSource::Locked { source, .. } => self.probe(source),
+        }
+    }
+
+    fn probe_url(&self, url: &str) -> Result<(), AptError> {
+        let staging = self.cache.staging()?;
+        let want = Want {
+            url,
+            what: url,
+            size: None,
+            limit: 16 << 20,
+            sha256: None,
+            validators: None,
+        };
+        self.http.fetch(&want, &staging.path().join("file"))?;
+        Ok(())
+    }
+
+    /// The versions of a kernel that the first source that can be read still has,
+    /// oldest first; none for one that has no versions.
+    ///
+    /// # Errors
+    /// When none can be read: all their errors.
+    pub fn kernel_versions(
+        &self,
+        sources: &[KernelSource],
+    ) -> Result<Vec<KernelVersion>, SupplyError> {
+        let mut errors = Vec::new();
+        for source in sources {
+            let KernelSource::Apt(apt) = source else {
+                continue;
+            };
+            match self.versions_of(apt) {
+                Ok(versions) => return Ok(versions),
+                Err(error) => errors.push((kernel_words(source), error.into())),
+            }
+        }
+        if errors.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Err(SupplyError::Kernel { errors })
+        }
+    }
+
+    fn versions_of(&self, source: &plan::AptSource) -> Result<Vec<KernelVersion>, AptError> {
+        let name = source.packages.first().map_or("", String::as_str);
+        let name = name.split('=').next().unwrap_or_default();
+        let universe = self.apt.open(source)?;
+        let images = universe.kernel_images(name)?;
+        Ok(images
+            .into_iter()
+            .map(|image| KernelVersion {
+                version: image.version.as_str().to_owned(),
+                package: image.name.clone(),
+            })
+            .collect())
+    }
+
+    /// Which package and version a kernel's source comes to now, without fetching it.
+    ///
+    /// # Errors
+    /// When it is not to be had, or is no package.
+    pub fn kernel_version(
+        &self,
+        sources: &[KernelSource],
+    ) -> Result<Option<KernelVersion>, SupplyError> {
+        let mut errors = Vec::new();
+        for source in sources {
+            let KernelSource::Apt(apt) = source else {
+                continue;
+            };
+            match self.resolve(apt, Choice::Kernel) {
+                Ok(packages) => {
+                    return Ok(image_of(&packages)
+                        .map(|(package, version)| KernelVersion { version, package }));
+                }
+                Err(error) => errors.push((kernel_words(source), error.into())),
+            }
+        }
+        if errors.is_empty() {
+            Ok(None)
+        } else {
+            Err(SupplyError::Kernel { errors })
+        }
+    }
+}
+
+/// The package that has the image. What stands beside it (modules, base) has the same
+/// version.
+fn image_of(packages: &[Packaged]) -> Option<(String, String)> {
+    let image = packages
+        .iter()
+        .find(|package| {
+            package.name.starts_with("linux-image-") || package.name.starts_with("linux-binary-")
+        })
+        .or(packages.first())?;
+    Some((image.name.clone(), image.version.clone()))
+}
