@@ -14,6 +14,7 @@ pub mod oci;
 pub mod openpgp;
 pub mod progress;
 pub mod purpose;
+pub mod rpm;
 mod supply;
 pub mod tools;
 pub mod tree;
@@ -27,6 +28,7 @@ pub use mirror::Mirrors;
 pub use oci::{ImageConfig, OciError, Registries, Resolved};
 pub use openpgp::{Keyring, OpenPgpError};
 pub use progress::{Progress, Silent};
+pub use self::rpm::{Rpm, RpmError};
 pub use supply::{Options, Supply, SupplyError};
 pub use tools::{Tool, ToolError};
 

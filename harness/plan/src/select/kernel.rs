@@ -10,7 +10,7 @@
 //! | `5.10..6.1` | every entry between the two, both included |
 //! | any of these and `+NAME` | that variant only; a glob: `*+vsyscall=*` |
 //! | any of these and `+` | the entry without its variants |
-//! | `./bzImage` | a file: anything with a slash, or a file's name that is no entry's |
+//! | `./bzImage`, `../linux` | a file or a build tree: anything with a slash, or a file's name that is no entry's |
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -127,16 +127,11 @@ fn kernels_of(
     entries.into_iter().flat_map(expand).collect()
 }
 
-/// A kernel that has no entry.
+/// A kernel that has no entry: a file, or a folder such as a build tree.
 fn file(selector: &str, directory: &Path) -> Result<Kernel, Option<String>> {
     let path = directory.join(selector);
-    if !path.is_file() {
-        let what = if path.exists() {
-            "is no file"
-        } else {
-            "is not there"
-        };
-        return Err(Some(format!("{} {what}", path.display())));
+    if !path.exists() {
+        return Err(Some(format!("{} is not there", path.display())));
     }
     Ok(Kernel {
         id: selector.to_owned(),

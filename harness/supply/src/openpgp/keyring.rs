@@ -54,7 +54,7 @@ impl Keyring {
         ])
     }
 
-    /// The keys of a keyring that is not armoured, all of them in use.
+    /// The keys of a keyring, armoured or not, all of them in use.
     pub fn from_bytes(bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
         read(bytes, false)?;
         Ok(Keyring::new(vec![Source {
@@ -152,14 +152,46 @@ pub(super) fn issuer(signature: &Signature) -> String {
 }
 
 fn read(bytes: &[u8], removed: bool) -> Result<Vec<Certificate>, OpenPgpError> {
-    let malformed = |reason: pgp::errors::Error| OpenPgpError::Keyring {
-        reason: reason.to_string(),
+    let malformed = |reason: String| OpenPgpError::Keyring { reason };
+    let armoured = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----"));
+    let mut certificates = Vec::new();
+    let mut take = |keys: &mut dyn Iterator<Item = pgp::errors::Result<SignedPublicKey>>| {
+        for key in keys {
+            let key = key.map_err(|error| malformed(error.to_string()))?;
+            certificates.push(Certificate { key, removed });
+        }
+        Ok(())
     };
-    SignedPublicKey::from_bytes_many(bytes)
-        .map_err(malformed)?
-        .map(|key| {
-            key.map(|key| Certificate { key, removed })
-                .map_err(malformed)
-        })
-        .collect()
+    match armoured {
+        None => {
+            let mut keys = SignedPublicKey::from_bytes_many(bytes)
+                .map_err(|error| malformed(error.to_string()))?;
+            take(&mut keys)?;
+        }
+        // A file of several blocks, one after the other, as vendors publish them.
+        Some(text) => {
+            for block in blocks(text) {
+                let (mut keys, _) = SignedPublicKey::from_armor_many(block.as_bytes())
+                    .map_err(|error| malformed(error.to_string()))?;
+                take(&mut keys)?;
+            }
+        }
+    }
+    if certificates.is_empty() {
+        return Err(malformed("there is no key in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The armoured blocks of a text; what is around them is not of them.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
+    text.match_indices(BEGIN).map(|(start, _)| {
+        let end = text[start..].find(END).map(|at| start + at + END.len());
+        // One without an end is told as broken by who reads it.
+        &text[start..end.unwrap_or(text.len())]
+    })
 }

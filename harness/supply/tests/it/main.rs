@@ -5,6 +5,8 @@ mod archive;
 mod broken_archives;
 mod oci;
 mod openpgp;
+mod repository;
+mod rpm_repositories;
 mod server;
 mod signer;
 mod transfers;
