@@ -6,9 +6,7 @@ use std::path::Path;
 use crate::document::{Refusal, Table};
 use crate::image_source::checksum;
 use crate::source::{one_word, package, path, url};
-use crate::{
-    ArchiveSource, DownloadSource, ImageReference, KernelSource, OciSource, RpmSource,
-};
+use crate::{ArchiveSource, DownloadSource, ImageReference, KernelSource, OciSource, RpmSource};
 
 /// A guest is one, and kernels have no other here.
 const ARCHITECTURE: &str = "amd64";
@@ -71,7 +69,9 @@ pub(crate) fn oci(mut table: Table<'_>, project: &Path) -> Option<KernelSource> 
     let text = value.string()?.value;
     let registry = text.strip_prefix("docker://");
     let is_path = registry.is_none()
-        && (["/", "./", "../"].iter().any(|start| text.starts_with(start))
+        && (["/", "./", "../"]
+            .iter()
+            .any(|start| text.starts_with(start))
             || text.is_empty()
             || project.join(&text).exists());
     if is_path {
@@ -112,8 +112,7 @@ fn remote(text: &str) -> Result<String, Refusal> {
         Some(path) if path.starts_with('/') => Ok(text.trim_end_matches('/').to_owned()),
         Some(_) => Err(Refusal::new(format!("`{text}` is not a URL"))
             .hint("after file:// comes an absolute path: file:///srv/repository")),
-        None => url(text).map_err(|refusal| {
-            refusal.hint("a URL begins with https://, http:// or file:///")
-        }),
+        None => url(text)
+            .map_err(|refusal| refusal.hint("a URL begins with https://, http:// or file:///")),
     }
 }

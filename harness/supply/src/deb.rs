@@ -240,11 +240,9 @@ pub fn extract(
     parts(path, &mut |name, part| {
         if name.starts_with("data.tar") {
             found = true;
-            links = extract_tar(part, destination, place).map_err(|source| {
-                DebReason::Extract {
-                    part: name.to_owned(),
-                    source,
-                }
+            links = extract_tar(part, destination, place).map_err(|source| DebReason::Extract {
+                part: name.to_owned(),
+                source,
             })?;
         }
         Ok(())

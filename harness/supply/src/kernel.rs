@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use crate::apt::AptError;
 use crate::cache::CacheError;
 use crate::deb::DebError;
-use crate::http::HttpError;
 use crate::image::ImageError;
 use crate::oci::OciError;
 use crate::rpm::{PackageError, RpmError};
@@ -90,12 +89,9 @@ pub enum KernelError {
     /// A file that is no sound RPM package.
     #[error(transparent)]
     Rpm(#[from] PackageError),
-    /// A file could not be fetched.
+    /// A file, or that of its checksum, could not be fetched.
     #[error(transparent)]
-    Http(#[from] HttpError),
-    /// A file of checksums cannot be used.
-    #[error(transparent)]
-    Checksums(Box<ImageError>),
+    Download(Box<ImageError>),
     /// A tar is broken.
     #[error("{}: {source}", path.display())]
     Tar {
@@ -111,7 +107,9 @@ pub enum KernelError {
     #[error(transparent)]
     Content(#[from] ContentError),
     /// More than one kernel where one is meant.
-    #[error("{what} has several kernels: {which}\nhint: name one of them by its own path, or make a tar of its boot/ and lib/modules/")]
+    #[error(
+        "{what} has several kernels: {which}\nhint: name one of them by its own path, or make a tar of its boot/ and lib/modules/"
+    )]
     Several {
         /// The file, folder or image.
         what: String,

@@ -19,6 +19,7 @@ mod supply;
 pub mod tools;
 pub mod tree;
 
+pub use self::rpm::{Rpm, RpmError};
 pub use apt::{Apt, AptError, AptOptions, Package, Universe};
 pub use cache::{Cache, CacheError, Key};
 pub use http::{Http, HttpError, HttpOptions};
@@ -28,7 +29,6 @@ pub use mirror::Mirrors;
 pub use oci::{ImageConfig, OciError, Registries, Resolved};
 pub use openpgp::{Keyring, OpenPgpError};
 pub use progress::{Progress, Silent};
-pub use self::rpm::{Rpm, RpmError};
 pub use supply::{Options, Supply, SupplyError};
 pub use tools::{Tool, ToolError};
 

@@ -129,11 +129,7 @@ impl Supply {
             Arc::clone(&http),
             Arc::clone(&progress),
         ));
-        let rpm = Rpm::new(
-            Arc::clone(&cache),
-            Arc::clone(&http),
-            Arc::clone(&progress),
-        );
+        let rpm = Rpm::new(Arc::clone(&cache), Arc::clone(&http), Arc::clone(&progress));
         let tools = Tools::new(Arc::clone(&cache), Arc::clone(&apt), Arc::clone(&progress));
         Ok(Self {
             cache,
@@ -231,10 +227,10 @@ impl Supply {
             plan::KernelSource::Download(source) => {
                 let sha256 = self
                     .sha256_of(source)
-                    .map_err(|error| KernelError::Checksums(Box::new(error)))?;
+                    .map_err(|error| KernelError::Download(Box::new(error)))?;
                 kernel::downloaded(&source.url, &sha256, &self.cache, || {
                     image::fetched(&self.cache, &self.http, &source.url, &sha256)
-                        .map_err(|error| KernelError::Checksums(Box::new(error)))
+                        .map_err(|error| KernelError::Download(Box::new(error)))
                 })
             }
             plan::KernelSource::Path { kernel, modules } => {
@@ -249,9 +245,7 @@ impl Supply {
     fn sha256_of(&self, source: &plan::DownloadSource) -> Result<String, ImageError> {
         match &source.checksum {
             plan::Checksum::Sha256(sha256) => Ok(sha256.clone()),
-            plan::Checksum::File(url) => {
-                image::checksum(&self.cache, &self.http, url, &source.url)
-            }
+            plan::Checksum::File(url) => image::checksum(&self.cache, &self.http, url, &source.url),
         }
     }
 
@@ -278,10 +272,9 @@ impl Supply {
         let archive = Archive::open(&source.path, staging.path(), limits)?;
         let chosen = archive.choose(source.image.as_deref(), &source.architecture)?;
         let what = source.path.display().to_string();
-        let mut files =
-            kernel::in_image(chosen.digest.as_str(), &what, &self.cache, || {
-                Ok(archive.tree(&chosen, &self.spool()?, limits)?)
-            })?;
+        let mut files = kernel::in_image(chosen.digest.as_str(), &what, &self.cache, || {
+            Ok(archive.tree(&chosen, &self.spool()?, limits)?)
+        })?;
         files.package.insert("archive".to_owned(), what);
         let image = source.image.clone();
         files
@@ -462,9 +455,9 @@ fn kernel_words(source: &plan::KernelSource) -> String {
             format!("{} of {}", source.packages.join(" "), suites(source))
         }
         plan::KernelSource::Rpm(source) => format!("{} of {}", source.package, source.base),
+        plan::KernelSource::Download(source) => source.url.clone(),
         // Their errors say where.
-        plan::KernelSource::Path { kernel, .. } => kernel.display().to_string(),
-        plan::KernelSource::Download(_) => "the file".to_owned(),
+        plan::KernelSource::Path { .. } => "the path".to_owned(),
         plan::KernelSource::Oci(source) => source.reference.registry.clone(),
         plan::KernelSource::Archive(_) => "the archive".to_owned(),
     }

@@ -10,8 +10,8 @@ use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 
 use super::layout::{self, Collector};
-use super::unpacked::{IMAGE, unpacked};
 use super::local::{inspect, local};
+use super::unpacked::{IMAGE, unpacked};
 use super::{KernelError, KernelFiles, build_tree};
 use crate::cache::{Cache, Key, hex};
 use crate::compression;

@@ -17,7 +17,11 @@ use crate::cache::{Cache, CacheError, Key, hex};
 const IMAGES: [&str; 2] = ["arch/x86/boot/bzImage", "arch/x86_64/boot/bzImage"];
 
 /// Lists that `make modules_install` copies beside the modules.
-const LISTS: [&str; 3] = ["modules.order", "modules.builtin", "modules.builtin.modinfo"];
+const LISTS: [&str; 3] = [
+    "modules.order",
+    "modules.builtin",
+    "modules.builtin.modinfo",
+];
 
 /// Whether a folder is one: the kernel's own sources, or what was built from them
 /// elsewhere (`make O=`).
@@ -42,7 +46,11 @@ pub(super) fn build_tree(folder: &Path, cache: &Cache) -> Result<KernelFiles, Ke
     let modules = modules(&tree)?;
     let mut hash = Sha256::new();
     hash.update(tree.as_os_str().as_bytes());
-    for path in modules.iter().map(|module| tree.join(module)).chain(lists(&tree)) {
+    for path in modules
+        .iter()
+        .map(|module| tree.join(module))
+        .chain(lists(&tree))
+    {
         fingerprint(&mut hash, &path)?;
     }
     let fingerprint = hash.finalize();

@@ -266,6 +266,9 @@ mod tests {
         assert!(collector.place("a/boot/vmlinuz").is_some());
         assert!(collector.place("b/boot/vmlinuz").is_none());
         let error = collector.finish("x.tar").unwrap_err();
-        assert!(error.to_string().contains("below a/ and below b/"), "{error}");
+        assert!(
+            error.to_string().contains("below a/ and below b/"),
+            "{error}"
+        );
     }
 }

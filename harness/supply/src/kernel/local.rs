@@ -75,7 +75,11 @@ fn beside(image: &Path, release: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|folder| folder.is_dir())
 }
 
-pub(super) fn configuration(image: &Path, modules: Option<&Path>, release: &str) -> Option<PathBuf> {
+pub(super) fn configuration(
+    image: &Path,
+    modules: Option<&Path>,
+    release: &str,
+) -> Option<PathBuf> {
     let folder = image.parent()?;
     let mut candidates = vec![folder.join(format!("config-{release}"))];
     // A build tree: arch/x86/boot/bzImage, or vmlinux at its top.

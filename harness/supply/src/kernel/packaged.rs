@@ -183,10 +183,7 @@ mod tests {
                 Some("modules/kernel/fs/ext4/ext4.ko.xz"),
             ),
             ("usr/lib/modules/7.0.1-amd64/build", None),
-            (
-                "boot/vmlinuz-3.10.0-1160.el7.x86_64",
-                Some("vmlinuz"),
-            ),
+            ("boot/vmlinuz-3.10.0-1160.el7.x86_64", Some("vmlinuz")),
             (
                 "lib/modules/4.18.0-553.el8_10.x86_64/vmlinuz",
                 Some("vmlinuz"),

@@ -108,7 +108,10 @@ fn make(
     };
     Ok(Said {
         image_package,
-        sha256: fetched.iter().map(|package| package.sha256.clone()).collect(),
+        sha256: fetched
+            .iter()
+            .map(|package| package.sha256.clone())
+            .collect(),
         fingerprint: fetched
             .get(image_package)
             .and_then(|package| package.fingerprint.clone()),

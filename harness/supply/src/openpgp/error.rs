@@ -92,7 +92,11 @@ impl OpenPgpError {
     /// Of two errors the one that says more.
     #[must_use]
     pub(crate) fn worse(self, other: OpenPgpError) -> OpenPgpError {
-        if other.rank() > self.rank() { other } else { self }
+        if other.rank() > self.rank() {
+            other
+        } else {
+            self
+        }
     }
 
     /// Of several errors the one that came furthest says most: that a known key's

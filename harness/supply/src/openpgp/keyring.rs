@@ -120,7 +120,7 @@ impl Keyring {
     /// Fingerprints of the keys in use of which neither the primary key nor a subkey
     /// can sign.
     #[cfg(test)]
-    pub(super) fn unfit(&self) -> Result<Vec<String>, OpenPgpError> {
+    pub(crate) fn unfit(&self) -> Result<Vec<String>, OpenPgpError> {
         let in_use = self
             .certificates()?
             .iter()

@@ -152,7 +152,11 @@ mod tests {
         }
     }
 
-    fn chosen(packages: &[RpmPackage], name: &str, version: Option<&str>) -> Result<Vec<String>, RpmError> {
+    fn chosen(
+        packages: &[RpmPackage],
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Vec<String>, RpmError> {
         let found = Found {
             packages: packages.to_vec(),
             kernels: vec!["kernel-rt".to_owned()],
@@ -218,9 +222,9 @@ mod tests {
         }
         let error = chosen(&all, "kernel", Some("3.10.0-1")).unwrap_err();
         assert!(
-            error.to_string().ends_with(
-                "hint: there is 3.10.0-957.el7, 3.10.0-1160.el7, 3.10.0-1160.2.2.el7"
-            ),
+            error
+                .to_string()
+                .ends_with("hint: there is 3.10.0-957.el7, 3.10.0-1160.el7, 3.10.0-1160.2.2.el7"),
             "{error}"
         );
         assert!(matches!(

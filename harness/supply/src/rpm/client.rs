@@ -178,8 +178,7 @@ impl Rpm {
         let known = std::fs::read(&path)
             .ok()
             .and_then(|json| serde_json::from_slice(&json).ok());
-        let packages: Vec<RpmPackage> =
-            known.map_or_else(|| asked.choose(&repomd, source), Ok)?;
+        let packages: Vec<RpmPackage> = known.map_or_else(|| asked.choose(&repomd, source), Ok)?;
         Ok(KernelSet {
             trust: asked.trust(&record, &repomd, &packages),
             base: asked.base.to_owned(),
@@ -208,7 +207,13 @@ impl Rpm {
         let each = set.packages.iter().map(|package| {
             let url = set.url(package);
             let what = format!("{} {}", package.name, package.evr);
-            let path = self.checked(&url, &what, &package.checksum, Some(package.size), LARGEST_PACKAGE)?;
+            let path = self.checked(
+                &url,
+                &what,
+                &package.checksum,
+                Some(package.size),
+                LARGEST_PACKAGE,
+            )?;
             asked.verified(package, &url, &path, &set.trust)
         });
         each.collect()
@@ -305,7 +310,10 @@ impl Asked<'_> {
         match self.ask(known.as_ref()) {
             Ok(record) => Ok(record),
             Err(RpmError::Http(error)) if error.is_unreachable() && known.is_some() => {
-                let hours = known.as_ref().map_or(0, |it| now().saturating_sub(it.checked)) / 3600;
+                let hours = known
+                    .as_ref()
+                    .map_or(0, |it| now().saturating_sub(it.checked))
+                    / 3600;
                 self.rpm.progress.note(&format!(
                     "{error}; the copy in the cache is used, which is {hours} hours old"
                 ));
@@ -434,9 +442,13 @@ impl Asked<'_> {
         let primary = &repomd.primary;
         let url = format!("{}/{}", self.base, primary.path);
         let what = format!("packages of {}", self.base);
-        let path = self
-            .rpm
-            .checked(&url, &what, &primary.checksum, primary.size, LARGEST_PRIMARY)?;
+        let path = self.rpm.checked(
+            &url,
+            &what,
+            &primary.checksum,
+            primary.size,
+            LARGEST_PRIMARY,
+        )?;
         let file = fs_err::File::open(path).map_err(RpmError::File)?;
         let plain = compression::decompress(file).map_err(|source| RpmError::Compression {
             url: url.clone(),
@@ -445,10 +457,9 @@ impl Asked<'_> {
         let limit = primary.open_size.unwrap_or(LARGEST_OPEN).min(LARGEST_OPEN);
         let mut bounded = plain.take(limit + 1);
         let siblings = choice::siblings(&source.package);
-        let found = primary::parse(
-            BufReader::with_capacity(256 << 10, &mut bounded),
-            &|name| siblings.iter().any(|sibling| sibling == name),
-        );
+        let found = primary::parse(BufReader::with_capacity(256 << 10, &mut bounded), &|name| {
+            siblings.iter().any(|sibling| sibling == name)
+        });
         // Whatever it was taken for: it ended there.
         if bounded.limit() == 0 {
             return Err(RpmError::Bomb { url, limit });

@@ -10,8 +10,8 @@ use crate::compression::CompressionError;
 use crate::http::HttpError;
 use crate::openpgp::OpenPgpError;
 
-/// What can go wrong with an RPM repository. After each of them nothing of what was
-/// at fault is in the cache.
+/// What can go wrong with an RPM repository. After each of them no kernel was made of
+/// what was at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum RpmError {
     /// The cache could not be used.
@@ -84,7 +84,9 @@ pub enum RpmError {
         actual: String,
     },
     /// The repository lists what it does not have.
-    #[error("{url}: the repository lists it, and it is not there\nhint: the list may be older than the repository; try again later")]
+    #[error(
+        "{url}: the repository lists it, and it is not there\nhint: the list may be older than the repository; try again later"
+    )]
     Gone {
         /// The file.
         url: String,

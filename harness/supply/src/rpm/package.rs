@@ -61,13 +61,17 @@ pub enum PackageReason {
     #[error("{0}")]
     Signature(#[from] OpenPgpError),
     /// What the signature is over does not cover the files.
-    #[error("its signature does not cover {file}: neither the payload nor the file has a digest that cannot be forged")]
+    #[error(
+        "its signature does not cover {file}: neither the payload nor the file has a digest that cannot be forged"
+    )]
     NotCovered {
         /// A file.
         file: String,
     },
     /// The payload is compressed or packed in a way that is not read.
-    #[error("its payload is {how}, which is not read\nhint: unpack it (rpm2cpio) and name the files: source = {{ path = \"boot/vmlinuz-…\", modules = \"lib/modules/…\" }}")]
+    #[error(
+        "its payload is {how}, which is not read\nhint: unpack it (rpm2cpio) and name the files: source = {{ path = \"boot/vmlinuz-…\", modules = \"lib/modules/…\" }}"
+    )]
     Payload {
         /// In what way.
         how: String,
@@ -177,7 +181,8 @@ impl RpmFile {
     /// When the header does not say.
     pub fn name(&self) -> Result<String, PackageError> {
         let name = self.metadata.get_name();
-        name.map(str::to_owned).map_err(|error| self.error(error.into()))
+        name.map(str::to_owned)
+            .map_err(|error| self.error(error.into()))
     }
 
     /// Epoch, version and release.
@@ -276,7 +281,11 @@ impl RpmFile {
                 file.finish()?;
                 continue;
             }
-            places.extend(identity.and_then(|it| waiting.remove(it)).unwrap_or_default());
+            places.extend(
+                identity
+                    .and_then(|it| waiting.remove(it))
+                    .unwrap_or_default(),
+            );
             let Some((first, others)) = places.split_first() else {
                 file.finish()?;
                 continue;
@@ -284,7 +293,9 @@ impl RpmFile {
             left = left
                 .checked_sub(entry.size() as u64)
                 .ok_or(PackageReason::Bomb)?;
-            let digest = entry.digest().map(|digest| (digest.algorithm(), digest.as_hex()));
+            let digest = entry
+                .digest()
+                .map(|digest| (digest.algorithm(), digest.as_hex()));
             let strong = digest.and_then(|(algorithm, hex)| Some((hasher(algorithm)?, hex)));
             if signed && !covered && strong.is_none() {
                 return Err(PackageReason::NotCovered { file: path });
@@ -347,7 +358,9 @@ impl RpmFile {
         }
         match self.metadata.get_payload_compressor() {
             Ok(CompressionType::Bzip2) => refuse("compressed with bzip2".to_owned()),
-            Err(rpm::Error::UnknownCompressorType(name)) => refuse(format!("compressed with {name}")),
+            Err(rpm::Error::UnknownCompressorType(name)) => {
+                refuse(format!("compressed with {name}"))
+            }
             Ok(_) => Ok(()),
             // Before 2001 there was gzip alone, and none said so.
             Err(rpm::Error::TagNotFound(_)) => Ok(()),

@@ -168,10 +168,7 @@ fn skipped(draft: &Draft, wanted: &dyn Fn(&str) -> bool) -> bool {
 
 fn evr(attributes: &[(String, String)]) -> Option<Evr> {
     Some(Evr {
-        epoch: attribute(attributes, "epoch")
-            .unwrap_or("0")
-            .parse()
-            .ok()?,
+        epoch: attribute(attributes, "epoch").unwrap_or("0").parse().ok()?,
         version: attribute(attributes, "ver")?.to_owned(),
         release: attribute(attributes, "rel")?.to_owned(),
     })
@@ -236,7 +233,10 @@ mod tests {
                 + &text(name, "x86_64", "").replace("sha256", "md5")
         };
         assert!(read(&wrong("bash")).is_ok());
-        assert!(matches!(read(&wrong("kernel")), Err(XmlError::Value { .. })));
+        assert!(matches!(
+            read(&wrong("kernel")),
+            Err(XmlError::Value { .. })
+        ));
         let elsewhere = text("kernel", "x86_64", " xml:base=\"file:///etc\"");
         assert!(matches!(read(&elsewhere), Err(XmlError::Value { .. })));
         let cut = document(&text("kernel", "x86_64", ""));

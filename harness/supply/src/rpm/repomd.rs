@@ -60,7 +60,9 @@ fn file(document: &mut Document<&[u8]>) -> Result<File, XmlError> {
             Piece::End { name, text } => match name.as_str() {
                 "data" => break,
                 "checksum" => {
-                    let kind = kind.take().ok_or_else(|| missing("type of its <checksum>"))?;
+                    let kind = kind
+                        .take()
+                        .ok_or_else(|| missing("type of its <checksum>"))?;
                     checksum = Some(Checksum::parse(ELEMENT, &kind, &text)?);
                 }
                 "size" => size = Some(number(ELEMENT, &text)?),
@@ -88,9 +90,7 @@ pub(super) fn number(element: &str, text: &str) -> Result<u64, XmlError> {
 /// A path that stays below the repository, whatever a URL's parts can mean.
 pub(super) fn below(element: &str, path: &str) -> Result<String, XmlError> {
     let lower = path.to_ascii_lowercase();
-    let climbs = path
-        .split('/')
-        .any(|part| matches!(part, "" | "." | ".."));
+    let climbs = path.split('/').any(|part| matches!(part, "" | "." | ".."));
     let strange = path
         .chars()
         .any(|letter| letter.is_control() || matches!(letter, '\\' | '?' | '#' | ' '));
@@ -149,7 +149,15 @@ pub(super) mod tests {
     #[test]
     fn a_path_that_climbs_and_a_lack_are_told() {
         for path in [
-            "../x", "/etc/passwd", "repodata/../../x", "%2e%2e/x", "a%2Fb", "http://x/y", "a//b", "a?b", "",
+            "../x",
+            "/etc/passwd",
+            "repodata/../../x",
+            "%2e%2e/x",
+            "a%2Fb",
+            "http://x/y",
+            "a//b",
+            "a?b",
+            "",
         ] {
             let text = NEW.replace("repodata/34408890-primary.xml.gz", path);
             assert!(
@@ -157,10 +165,7 @@ pub(super) mod tests {
                 "{path}"
             );
         }
-        for (gone, what) in [
-            ("type=\"primary\"", "primary"),
-            ("href=", "location"),
-        ] {
+        for (gone, what) in [("type=\"primary\"", "primary"), ("href=", "location")] {
             let text = NEW.replace(gone, "x=\"y\" z=");
             let error = parse(text.replace("z=>", ">").as_bytes()).unwrap_err();
             assert!(error.to_string().contains(what), "{error}");

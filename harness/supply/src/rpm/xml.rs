@@ -4,7 +4,7 @@
 //! that XML has by itself: so nothing expands. How deep elements lie in one another,
 //! and how long one piece of text is, has an end.
 
-use std::io::BufRead;
+use std::io::{self, BufRead, Read};
 
 use quick_xml::Reader;
 use quick_xml::events::attributes::Attributes;
@@ -26,7 +26,9 @@ pub enum XmlError {
     #[error("it is not UTF-8")]
     Encoding,
     /// It declares a document type.
-    #[error("it declares a document type, which no repository does and entities could be hidden in")]
+    #[error(
+        "it declares a document type, which no repository does and entities could be hidden in"
+    )]
     DocumentType,
     /// An entity that is not XML's own.
     #[error("it uses the entity `&{name};`, which is not known")]
@@ -86,9 +88,40 @@ pub(super) enum Piece {
     End { name: String, text: String },
 }
 
+/// A stream of which only so much is read for one piece: the XML reader keeps a whole
+/// text in memory, however long it is.
+struct Rationed<R> {
+    source: R,
+    left: usize,
+}
+
+impl<R: BufRead> Read for Rationed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<R: BufRead> BufRead for Rationed<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let bytes = self.source.fill_buf()?;
+        let most = bytes.len().min(self.left);
+        if most == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(&bytes[..most])
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.left -= count.min(self.left);
+        self.source.consume(count);
+    }
+}
+
 /// A document being read.
 pub(super) struct Document<R> {
-    reader: Reader<R>,
+    reader: Reader<Rationed<R>>,
     buffer: Vec<u8>,
     /// The elements that are open, each with its own text so far.
     open: Vec<(String, String)>,
@@ -102,7 +135,7 @@ impl<R: BufRead> Document<R> {
     /// A document whose outermost element is called `root`.
     pub(super) fn new(source: R, root: &'static str) -> Self {
         Document {
-            reader: Reader::from_reader(source),
+            reader: Reader::from_reader(Rationed { source, left: 0 }),
             buffer: Vec::new(),
             open: Vec::new(),
             empty: false,
@@ -119,10 +152,13 @@ impl<R: BufRead> Document<R> {
         }
         loop {
             self.buffer.clear();
-            let event = self.reader.read_event_into(&mut self.buffer)?;
-            if event.len() > LONGEST {
-                return Err(XmlError::TooLong);
-            }
+            self.reader.get_mut().left = LONGEST;
+            let event = match self.reader.read_event_into(&mut self.buffer) {
+                Err(quick_xml::Error::Io(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                    return Err(XmlError::TooLong);
+                }
+                event => event?,
+            };
             match event {
                 Event::Start(tag) => {
                     let piece = start(&tag)?;
@@ -291,8 +327,15 @@ mod tests {
         ));
         let deep = "<a>".repeat(DEPTH + 1);
         assert!(matches!(all(&deep), Err(XmlError::Depth)));
-        let long = format!("<a>{}</a>", "x &amp; ".repeat(LONGEST / 4));
-        assert!(matches!(all(&long), Err(XmlError::TooLong)));
+        for long in [
+            "x &amp; ".repeat(LONGEST / 2),
+            "x".repeat(LONGEST + 1),
+            format!("<!--{}-->", "x".repeat(LONGEST)),
+            format!("<b c=\"{}\"/>", "x".repeat(LONGEST)),
+        ] {
+            let error = all(&format!("<a>{long}</a>"));
+            assert!(matches!(error, Err(XmlError::TooLong)));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod archive;
 mod broken_archives;
+mod kernel_files;
 mod oci;
 mod openpgp;
 mod repository;

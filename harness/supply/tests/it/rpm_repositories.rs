@@ -156,7 +156,11 @@ fn a_signed_repository_is_taken_by_its_key_and_by_no_other() {
     let asked = with_key(&asker, repository.source("kernel"), &Signer::good());
     let error = asker.ask(KernelSource::Rpm(asked)).unwrap_err();
     assert!(error.contains("it is not signed"), "{error}");
-    let kernel = asker.rpm(with_key(&asker, repository.source("kernel"), &repository.signer));
+    let kernel = asker.rpm(with_key(
+        &asker,
+        repository.source("kernel"),
+        &repository.signer,
+    ));
     assert!(
         kernel.package["signature"].starts_with("repomd.xml by "),
         "{:?}",
@@ -215,11 +219,7 @@ fn signed_packages_are_taken_where_the_repository_is_not_signed() {
     let other = whole("3.10.0-1.el7", CompressionWithLevel::Xz(1));
     let mut replaced = signed(&old, |header| signer.packet(header));
     replaced.payload = other.payload.clone();
-    let mut relabelled = signed(&bare, |header| signer.packet(header));
-    relabelled.metadata.header = other.metadata.header.clone();
-    let relabelled = signed(&relabelled, |_| {
-        signer.packet(&bare.header_bytes().unwrap())
-    });
+    let relabelled = signed(&other, |_| signer.packet(&bare.header_bytes().unwrap()));
     for (what, package, words) in [
         ("payload", replaced, "does not match an RPM file header"),
         ("header", relabelled, "does not fit it"),
@@ -332,7 +332,9 @@ fn descriptions_that_lie_are_refused() {
     }
     let repository = Repository::new();
     assert!(refused(&repository).contains("it has no repodata/repomd.xml"));
-    repository.server.on("/repo/repodata/repomd.xml", Reply::Page);
+    repository
+        .server
+        .on("/repo/repodata/repomd.xml", Reply::Page);
     assert!(!refused(&repository).is_empty());
 
     // The list of packages: an entity's bomb, a climbing package, a cut, and more
@@ -400,7 +402,10 @@ fn packages_that_are_not_what_they_should_be_are_refused() {
         (head, "cut short within its headers"),
         (changed, "it is damaged: its payload's SHA-256"),
         (lying, "an entry's data reaches beyond the end"),
-        (other, "it is kernel 3.10.0-957.el7, the repository says kernel 3.10.0-1160.el7"),
+        (
+            other,
+            "it is kernel 3.10.0-957.el7, the repository says kernel 3.10.0-1160.el7",
+        ),
         (b"<not html>".repeat(100), "not an RPM package"),
     ] {
         let mut repository = Repository::new();

@@ -184,8 +184,7 @@ impl Signer {
 
     /// A signature packet over any bytes, as an RPM package has it.
     pub(crate) fn packet(&self, data: &[u8]) -> Vec<u8> {
-        let signature =
-            self.sign_bytes(SignatureType::Binary, HashAlgorithm::Sha256, now(), data);
+        let signature = self.sign_bytes(SignatureType::Binary, HashAlgorithm::Sha256, now(), data);
         DetachedSignature::new(signature).to_bytes().unwrap()
     }
 
