@@ -1,11 +1,14 @@
 //! What is known of a kernel without fetching it: which version its source comes to,
 //! what of it is in the cache, whether the source answers, and which versions it has.
 
+use std::path::Path;
+
 use plan::KernelSource;
 
 use super::{Choice, Supply, SupplyError, kernel_words};
 use crate::apt::AptError;
-use crate::http::Want;
+use crate::cache::CacheError;
+use crate::http::{HttpError, Want};
 use crate::kernel::{self, KernelError, Packaged};
 
 /// How much of a kernel is in the cache.
@@ -91,25 +94,36 @@ impl Supply {
         match source {
             KernelSource::Apt(apt) => Ok(self.apt.state(apt).map(drop)?),
             KernelSource::Path { kernel, .. } => Ok(fs_err::metadata(kernel).map(drop)?),
-            KernelSource::Rpm { base, .. } => {
-                Ok(self.probe_url(&format!("{base}/repodata/repomd.xml"))?)
+            KernelSource::Archive(archive) => Ok(fs_err::metadata(&archive.path).map(drop)?),
+            KernelSource::Rpm(rpm) => {
+                Ok(self.probe_url(&format!("{}/repodata/repomd.xml", rpm.base))?)
             }
+            KernelSource::Download(download) => Ok(self.probe_url(&download.url)?),
+            KernelSource::Oci(oci) => Ok(self.registries.resolve(oci).map(drop)?),
             KernelSource::Locked { source, .. } => self.probe(source),
         }
     }
 
     fn probe_url(&self, url: &str) -> Result<(), AptError> {
+        if let Some(path) = url.strip_prefix("file://") {
+            return fs_err::metadata(path)
+                .map(drop)
+                .map_err(|error| CacheError::io(Path::new(path), error).into());
+        }
         let staging = self.cache.staging()?;
         let want = Want {
             url,
             what: url,
             size: None,
-            limit: 16 << 20,
+            limit: 1 << 20,
             sha256: None,
             validators: None,
         };
-        self.http.fetch(&want, &staging.path().join("file"))?;
-        Ok(())
+        match self.http.fetch(&want, &staging.path().join("file")) {
+            // It answers, and has more than need be read to know that.
+            Ok(_) | Err(HttpError::TooLarge { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The versions of a kernel that the first source that can be read still has,
