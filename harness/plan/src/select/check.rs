@@ -8,13 +8,13 @@ use crate::{Check, Image, ImageEntry};
 use verdict::Seccomp;
 
 /// A selector.
-struct Wanted {
-    pattern: Pattern,
+struct Wanted<'a> {
+    pattern: Pattern<'a>,
     /// Without a profile.
     plain: bool,
 }
 
-impl Wanted {
+impl Wanted<'_> {
     fn matches(&self, check: &Check) -> bool {
         if self.plain {
             return check.seccomp == Seccomp::None && self.pattern.matches(&check.name);
