@@ -529,6 +529,25 @@ mod tests {
         assert_eq!(freezer(&[], &[]), None);
     }
 
+    #[test]
+    fn what_is_not_handed_down_yet_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = folder.path().join("cgroup.subtree_control");
+        // The kernel takes words; this file keeps the last.
+        for (there, words) in [
+            ("cpu memory\n", "+pids"),
+            ("cpu memory pids\n", "cpu memory pids\n"),
+        ] {
+            fs::write(&control, there).unwrap();
+            hand_down(folder.path(), &["cpu", "pids"].into()).unwrap();
+            let text = fs::read_to_string(&control).unwrap();
+            assert!(text.starts_with(words), "{text:?}");
+        }
+        hand_down(&folder.path().join("none"), &[].into()).unwrap();
+        let refused = hand_down(&folder.path().join("none"), &["cpu"].into()).unwrap_err();
+        assert!(refused.to_string().contains("subtree_control"), "{refused}");
+    }
+
     /// A group as 5.10 has it in version 1 without swapaccount=1, in plain files.
     #[test]
     fn a_limit_on_swap_is_left_out_only_where_it_was_not_asked_for() {
