@@ -173,14 +173,7 @@ impl Group {
                 .find(|place| place.mount_point == hierarchy.mount_point)
         };
         if let (Some(memory), Some(place)) = (&request.memory, folder(Controller::Memory)) {
-            for setting in memory.settings(place.version)? {
-                match setting.apply(&place.folder) {
-                    Err(Failure::Unsupported { .. }) if memory.is_dispensable(&setting) => {
-                        fallbacks.record(Fallback::NoSwapLimit);
-                    }
-                    answer => answer?,
-                }
-            }
+            limit_memory(memory, place.version, &place.folder, fallbacks)?;
         }
         if let (Some(pids), Some(place)) = (request.pids, folder(Controller::Pids)) {
             pids.setting().apply(&place.folder)?;
@@ -353,6 +346,23 @@ fn hand_down(folder: &Path, controllers: &BTreeSet<&str>) -> Result<(), Failure>
     Ok(())
 }
 
+fn limit_memory(
+    memory: &memory::Memory,
+    version: Version,
+    folder: &Path,
+    fallbacks: &Fallbacks,
+) -> Result<(), Failure> {
+    for setting in memory.settings(version)? {
+        match setting.apply(folder) {
+            Err(Failure::Unsupported { .. }) if memory.is_dispensable(&setting) => {
+                fallbacks.record(Fallback::NoSwapLimit);
+            }
+            answer => answer?,
+        }
+    }
+    Ok(())
+}
+
 fn write_unified(name: &str, value: &str, place: Option<&Place>) -> Result<(), Failure> {
     let unsupported = || {
         Err(Failure::Unsupported {
@@ -517,6 +527,48 @@ mod tests {
         assert_eq!(freezer(&both, &places).unwrap().version, Version::V1);
         assert_eq!(freezer(&both[..1], &places).unwrap().version, Version::V2);
         assert_eq!(freezer(&[], &[]), None);
+    }
+
+    #[test]
+    fn what_is_not_handed_down_yet_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let control = folder.path().join("cgroup.subtree_control");
+        // The kernel takes words; this file keeps the last.
+        for (there, words) in [
+            ("cpu memory\n", "+pids"),
+            ("cpu memory pids\n", "cpu memory pids\n"),
+        ] {
+            fs::write(&control, there).unwrap();
+            hand_down(folder.path(), &["cpu", "pids"].into()).unwrap();
+            let text = fs::read_to_string(&control).unwrap();
+            assert!(text.starts_with(words), "{text:?}");
+        }
+        hand_down(&folder.path().join("none"), &[].into()).unwrap();
+        let refused = hand_down(&folder.path().join("none"), &["cpu"].into()).unwrap_err();
+        assert!(refused.to_string().contains("subtree_control"), "{refused}");
+    }
+
+    /// A group as 5.10 has it in version 1 without swapaccount=1, in plain files.
+    #[test]
+    fn a_limit_on_swap_is_left_out_only_where_it_was_not_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = folder.path().join("memory.limit_in_bytes");
+        let config =
+            serde_json::json!({"linux": {"resources": {"memory": {"limit": 10, "swap": 20}}}});
+        let mut memory = memory::Memory::parse(&config).unwrap().unwrap();
+        for dispensable in [true, false] {
+            fs::write(&limit, "").unwrap();
+            memory.swap_can_be_left_out = dispensable;
+            let fallbacks = Fallbacks::default();
+            let answer = limit_memory(&memory, Version::V1, folder.path(), &fallbacks);
+            assert_eq!(fs::read_to_string(&limit).unwrap(), "10");
+            match answer {
+                Ok(()) => assert_eq!(fallbacks.list(), [Fallback::NoSwapLimit]),
+                Err(Failure::Unsupported { what }) => assert!(what.contains("swapaccount=1")),
+                Err(other) => panic!("{other}"),
+            }
+            assert_eq!(fallbacks.list().is_empty(), !dispensable);
+        }
     }
 
     /// Plain folders stand in for groups here.

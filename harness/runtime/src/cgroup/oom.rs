@@ -200,6 +200,25 @@ fn victim(record: &str) -> Option<i32> {
 mod tests {
     use super::*;
 
+    /// Version 2's file, as it is, and as it was before Linux 4.13.
+    #[test]
+    fn kills_are_those_since_the_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let events = folder.path().join("memory.events");
+        let begin = || Watch::begin(Version::V2, folder.path()).unwrap();
+        assert!(begin().is_none(), "no controller, no file");
+        for (before, after) in [
+            ("low 0\noom 7\noom_kill 2\n", "low 0\noom 9\noom_kill 3\n"),
+            ("low 0\noom 7\n", "low 0\noom 8\n"),
+        ] {
+            std::fs::write(&events, before).unwrap();
+            let mut watch = begin().unwrap();
+            assert_eq!(watch.kills().unwrap(), 0);
+            std::fs::write(&events, after).unwrap();
+            assert_eq!(watch.kills().unwrap(), 1, "{after:?}");
+        }
+    }
+
     #[test]
     fn victims_are_read_from_lines_of_real_kernels() {
         for (line, pid) in [
