@@ -13,6 +13,7 @@ mod doctor;
 mod error;
 mod explain;
 mod github;
+mod inspect;
 mod list;
 mod merge;
 mod programs;
@@ -69,6 +70,7 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Plan(arguments) => shard::command(&global, &arguments),
         Command::Diff(arguments) => diff::command(&global, &arguments),
         Command::Explain(arguments) => explain::command(&global, &arguments),
+        Command::Inspect(arguments) => inspect::command(&global, &arguments),
         Command::Merge(arguments) => merge::command(&global, &arguments),
         Command::Bisect(arguments) => bisect::command(&global, &arguments),
         Command::Doctor(arguments) => doctor::command(&global, &arguments),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use verdict::Verdict;
 
 use crate::{
-    Cell, KernelColumn, Run,
+    Attempt, Cell, KernelColumn, Run,
     diff::between,
     shown::{duration, one_line},
 };
@@ -95,8 +95,14 @@ fn what_happened(page: &mut String, cell: &Cell) {
         }
         None if cell.outcome.is_result() && !cell.outcome.is_pass() => {
             row(page, "cause", "unknown: no rule knows what was seen");
+            for looked in last(cell).iter().flat_map(|attempt| &attempt.examined) {
+                row(page, "", looked);
+            }
         }
         None => {}
+    }
+    for noticed in last(cell).iter().flat_map(|attempt| &attempt.noticed) {
+        row(page, "noticed", &noticed.what);
     }
 }
 
@@ -159,7 +165,15 @@ fn evidence(page: &mut String, cell: &Cell) {
     if let Some(cause) = &cell.cause {
         block(page, "evidence", cause.evidence.iter().map(String::as_str));
     }
-    if let Some(last) = cell.attempts.last() {
+    if let Some(last) = last(cell) {
+        if let Some(trace) = &last.trace {
+            let outcome = format!("again under ptrace: {}", trace.outcome.label());
+            block(
+                page,
+                &outcome,
+                trace.steps.iter().map(String::as_str),
+            );
+        }
         block(page, "stdout", last.stdout.lines());
         block(page, "stderr", last.stderr.lines());
         block(
@@ -168,6 +182,12 @@ fn evidence(page: &mut String, cell: &Cell) {
             last.kernel_log.iter().map(String::as_str),
         );
     }
+}
+
+/// The attempt whose outcome is the cell's.
+fn last(cell: &Cell) -> Option<&Attempt> {
+    let decides = cell.attempts.iter().rfind(|it| it.outcome.is_result());
+    decides.or(cell.attempts.last())
 }
 
 /// The same check on the other kernels and in the other images.

@@ -1,4 +1,4 @@
-//! The command line: `runtime run --bundle DIR [--status-fd N] ID`, and docker's
+//! The command line: `runtime run --bundle DIR [--status-fd N] [--trace-fd N] ID`, and docker's
 //! dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`.
 
 use std::ffi::OsString;
@@ -15,7 +15,13 @@ use crate::status::{Line, Status};
 use crate::{docker, self_copy};
 
 /// What the command line is for people.
-const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] ID, or runtime run --rootfs DIR [OPTIONS] -- COMMAND";
+const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] [--trace-fd N] ID, or runtime run --rootfs DIR [OPTIONS] -- COMMAND";
+
+/// Where the status line goes.
+const STATUS_FD: &str = "--status-fd";
+
+/// Where the trace goes.
+const TRACE_FD: &str = "--trace-fd";
 
 /// Why nothing was run.
 #[derive(Debug, Error)]
@@ -26,9 +32,11 @@ pub enum CommandError {
         /// What is wrong.
         problem: String,
     },
-    /// `--status-fd` names no open descriptor.
-    #[error("--status-fd {number}: {errno}\nhint: the descriptor must be open and above 2")]
-    StatusFd {
+    /// `--status-fd` or `--trace-fd` names no open descriptor.
+    #[error("{option} {number}: {errno}\nhint: the descriptor must be open and above 2")]
+    Descriptor {
+        /// The option.
+        option: &'static str,
         /// The number given.
         number: RawFd,
         /// The system's answer.
@@ -56,7 +64,7 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Failed { status, .. } => status.exit_code(),
-            Self::Usage { .. } | Self::StatusFd { .. } | Self::Write { .. } => 125,
+            Self::Usage { .. } | Self::Descriptor { .. } | Self::Write { .. } => 125,
         }
     }
 }
@@ -80,12 +88,13 @@ fn told(status: &Status) -> String {
 struct Arguments {
     bundle: PathBuf,
     status_fd: Option<RawFd>,
+    trace_fd: Option<RawFd>,
     id: String,
 }
 
 /// Does what `arguments` (without the program's name) say and gives the exit
-/// code. Takes `--status-fd` for its own: the number must name nothing this
-/// process uses otherwise.
+/// code. Takes `--status-fd` and `--trace-fd` for its own: the numbers must name nothing
+/// this process uses otherwise.
 ///
 /// # Errors
 /// [`CommandError`]; with `--status-fd` only those of the command line itself.
@@ -99,8 +108,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
         id: arguments.id.clone(),
         status: failure.into(),
     })?;
-    let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
-    let line = run(&arguments.bundle);
+    let open = |option, number: Option<RawFd>| number.map(|it| take(option, it)).transpose();
+    let mut status_fd = open(STATUS_FD, arguments.status_fd)?;
+    let trace_fd = open(TRACE_FD, arguments.trace_fd)?;
+    let line = run(&arguments.bundle, trace_fd);
     let code = line.status.exit_code();
     match &mut status_fd {
         Some(file) => write_line(file, &line).map(|()| code),
@@ -149,8 +160,12 @@ fn write_line(file: &mut File, line: &Line) -> Result<(), CommandError> {
         .map_err(|source| CommandError::Write { source })
 }
 
-fn open_status_fd(number: RawFd) -> Result<File, CommandError> {
-    let refused = |errno| CommandError::StatusFd { number, errno };
+fn take(option: &'static str, number: RawFd) -> Result<File, CommandError> {
+    let refused = |errno| CommandError::Descriptor {
+        option,
+        number,
+        errno,
+    };
     if number <= 2 {
         return Err(refused(Errno::BADF));
     }
@@ -171,7 +186,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         Some(word) => return Err(usage(format!("no such command: {}", word.display()))),
         None => return Err(usage("no command".to_owned())),
     }
-    let (mut bundle, mut status_fd, mut id) = (None, None, None);
+    let (mut bundle, mut status_fd, mut trace_fd, mut id) = (None, None, None, None);
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
         let mut value = || {
@@ -181,12 +196,16 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         };
         match text.as_str() {
             "--bundle" | "-b" => bundle = Some(PathBuf::from(value()?)),
-            "--status-fd" => {
+            STATUS_FD | TRACE_FD => {
                 let word = value()?.to_string_lossy().into_owned();
                 let number = word
                     .parse()
-                    .map_err(|_parse| usage(format!("--status-fd {word}: not a number")))?;
-                status_fd = Some(number);
+                    .map_err(|_parse| usage(format!("{text} {word}: not a number")))?;
+                if text == STATUS_FD {
+                    status_fd = Some(number);
+                } else {
+                    trace_fd = Some(number);
+                }
             }
             option if option.starts_with('-') => {
                 return Err(usage(format!("no such option: {option}")));
@@ -194,6 +213,9 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
             _ if id.is_some() => return Err(usage(format!("one ID too many: {text}"))),
             _ => id = Some(text),
         }
+    }
+    if status_fd.is_some() && status_fd == trace_fd {
+        return Err(usage("the status and the trace need descriptors of their own".to_owned()));
     }
     let id = id.ok_or_else(|| usage("no ID".to_owned()))?;
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_+-.".contains(letter);
@@ -203,6 +225,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
     Ok(Arguments {
         bundle: bundle.unwrap_or_else(|| PathBuf::from(".")),
         status_fd,
+        trace_fd,
         id,
     })
 }
@@ -222,6 +245,7 @@ mod tests {
             Arguments {
                 bundle: PathBuf::from("/b"),
                 status_fd: Some(5),
+                trace_fd: None,
                 id: "c1".to_owned(),
             }
         );
@@ -249,7 +273,7 @@ mod tests {
     #[test]
     fn a_closed_status_fd_is_refused() {
         for number in [-1, 0, 2, 99_999] {
-            assert!(open_status_fd(number).is_err(), "{number}");
+            assert!(take(STATUS_FD, number).is_err(), "{number}");
         }
     }
 }

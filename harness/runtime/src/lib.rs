@@ -40,3 +40,4 @@ pub mod seccomp;
 mod self_copy;
 mod signal;
 pub mod status;
+pub mod trace;

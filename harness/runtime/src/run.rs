@@ -14,7 +14,8 @@
 //!   when they are gone. Orphans are PID 1's children; whether it waits for
 //!   them is its own affair.
 
-use std::io::{BufRead, BufReader, PipeReader, pipe};
+use std::fs::File;
+use std::io::{BufRead, BufReader, PipeReader, Read, pipe};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -28,12 +29,16 @@ use crate::descriptor::{errno_of, last_errno};
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::status::{Line, Status};
+use crate::trace::Tracer;
 use crate::{namespace, self_copy, signal};
 
 /// Runs the container of the bundle in `folder` to its end. The process must
 /// have one thread; the container gets its descriptors 0, 1 and 2.
-pub fn run(folder: &Path) -> Line {
-    line(Bundle::load(folder).and_then(|bundle| run_bundle(&bundle)))
+///
+/// With `trace` the program is traced, see [`crate::trace`].
+pub fn run(folder: &Path, trace: Option<File>) -> Line {
+    let tracer = trace.map(Tracer::new);
+    line(Bundle::load(folder).and_then(|bundle| run_traced(&bundle, tracer)))
 }
 
 /// The line for a failure, too.
@@ -46,15 +51,24 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
 
 /// Runs the container of a bundle that was read, to its end.
 pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
+    run_traced(bundle, None)
+}
+
+fn run_traced(bundle: &Bundle, mut tracer: Option<Tracer>) -> Result<Line, Failure> {
     let copied = Fallbacks::default();
     self_copy::note(&copied);
     let (from_container, to_runtime) = pipe().map_err(errno_of).step(|| "pipe".to_owned())?;
+    // The first process waits at it until it has been seized.
+    let (mut at_gate, gate) = pipe().map_err(errno_of).step(|| "pipe".to_owned())?;
     namespace::enter(Namespace::Pid, &Fallbacks::default())?;
     // SAFETY: the process has one thread, so the child may do all it likes.
     let child = match unsafe { libc::fork() } {
         -1 => return Err(last_errno()).step(|| "fork".to_owned()),
         0 => {
-            drop(from_container);
+            drop((from_container, gate));
+            // It ends when the runtime closes the gate, or is gone itself.
+            let _ = at_gate.read(&mut [0]);
+            drop(at_gate);
             let told = container::start(bundle, to_runtime);
             // SAFETY: _exit ends the process without running what the
             // runtime's copy will run.
@@ -62,13 +76,20 @@ pub(crate) fn run_bundle(bundle: &Bundle) -> Result<Line, Failure> {
         }
         child => child,
     };
-    drop(to_runtime);
+    drop((to_runtime, at_gate));
     let Some(child) = Pid::from_raw(child) else {
         return Err(Errno::SRCH).step(|| "fork".to_owned());
     };
+    if let Some(tracer) = &mut tracer {
+        tracer.seize(child);
+    }
+    drop(gate);
     signal::forward_to(child)?;
     let story = listen(from_container);
-    let end = wait(child)?;
+    let end = match &mut tracer {
+        Some(tracer) => tracer.wait(child)?,
+        None => wait(child)?,
+    };
     signal::forward_to_nobody();
     let mut line = conclude(story?, end);
     line.fallbacks.extend(copied.list());

@@ -20,6 +20,7 @@ pub mod tree;
 
 pub use apt::{Apt, AptError, AptOptions, Package, Universe};
 pub use cache::{Cache, CacheError, Key};
+pub use disk::{Contents, ContentsError, Place};
 pub use http::{Http, HttpError, HttpOptions};
 pub use image::{ImageDisk, ImageError};
 pub use kernel::{KernelError, KernelFiles};

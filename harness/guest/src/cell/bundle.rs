@@ -120,6 +120,7 @@ mod tests {
                 hostname: "h".into(),
             },
             limits: wire::Limits { time: 1, output: 1 },
+            trace: false,
         }
     }
 

@@ -10,6 +10,7 @@ mod boot;
 mod command;
 mod follow;
 mod images;
+mod judgement;
 mod kernel_log;
 mod options;
 mod panic;
@@ -22,6 +23,7 @@ mod signals;
 mod sink;
 mod slots;
 mod template;
+pub(crate) mod userland;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -44,6 +46,7 @@ use follow::follow;
 use options::Options;
 use phases::Phases;
 use resume::Resumed;
+pub(crate) use resume::selector as column_selector;
 use sink::{Fetches, Sink};
 use worker::Worker;
 
