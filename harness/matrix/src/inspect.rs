@@ -95,7 +95,10 @@ fn selection(
             .iter()
             .flat_map(|entry| {
                 let plain = format!("{}+", entry.kernel.id);
-                let variants = entry.variants.iter().map(|variant| variant.kernel.id.clone());
+                let variants = entry
+                    .variants
+                    .iter()
+                    .map(|variant| variant.kernel.id.clone());
                 std::iter::once(plain).chain(variants)
             })
             .collect(),

@@ -168,11 +168,7 @@ fn evidence(page: &mut String, cell: &Cell) {
     if let Some(last) = last(cell) {
         if let Some(trace) = &last.trace {
             let outcome = format!("again under ptrace: {}", trace.outcome.label());
-            block(
-                page,
-                &outcome,
-                trace.steps.iter().map(String::as_str),
-            );
+            block(page, &outcome, trace.steps.iter().map(String::as_str));
         }
         block(page, "stdout", last.stdout.lines());
         block(page, "stderr", last.stderr.lines());
@@ -301,6 +297,10 @@ fn to_try(page: &mut String, run: &Run, cell: &Cell) {
         quoted(&cell.check)
     );
     let _ = writeln!(page, "    again: {again}");
+    let traced = last(cell).is_some_and(|attempt| attempt.trace.is_some());
+    if cell.outcome.is_result() && !cell.outcome.is_pass() && !traced {
+        let _ = writeln!(page, "    what it was refused: {again} --trace");
+    }
     let good = run.cells.iter().find(|other| {
         other.image == cell.image && other.check == cell.check && other.outcome.is_pass()
     });

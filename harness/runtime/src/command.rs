@@ -215,7 +215,9 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         }
     }
     if status_fd.is_some() && status_fd == trace_fd {
-        return Err(usage("the status and the trace need descriptors of their own".to_owned()));
+        return Err(usage(
+            "the status and the trace need descriptors of their own".to_owned(),
+        ));
     }
     let id = id.ok_or_else(|| usage("no ID".to_owned()))?;
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "_+-.".contains(letter);

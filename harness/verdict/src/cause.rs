@@ -185,6 +185,16 @@ pub fn cause(observation: Observation<'_>) -> Option<Cause> {
     Some(found)
 }
 
+/// Whether the cell under ptrace would say more: it ended by itself or by a signal
+/// and nobody knows why, or it is known that a call is missing and not which.
+pub fn trace_would_tell(outcome: &Outcome, cause: Option<&Cause>) -> bool {
+    let ended = matches!(
+        outcome,
+        Outcome::Exit { .. } | Outcome::Mismatch { .. } | Outcome::Signal { .. }
+    );
+    ended && cause.is_none_or(|cause| missing_syscall::RULE.names.contains(&cause.name.as_str()))
+}
+
 /// Every cause there is a rule for, with what the rule looks at.
 pub fn rules() -> impl Iterator<Item = (&'static [&'static str], &'static str)> {
     RULES.iter().map(|rule| (rule.names, rule.looks_at))

@@ -7,7 +7,7 @@ mod symbol;
 use std::fmt;
 
 use object::elf::{
-    DT_NEEDED, DT_RPATH, DT_RUNPATH, EM_386, EM_X86_64, ET_DYN, ET_EXEC, ELF_NOTE_OS_LINUX,
+    DT_NEEDED, DT_RPATH, DT_RUNPATH, ELF_NOTE_OS_LINUX, EM_386, EM_X86_64, ET_DYN, ET_EXEC,
     FileHeader32, FileHeader64, GNU_PROPERTY_X86_ISA_1_NEEDED, NT_GNU_ABI_TAG, PF_X, PT_LOAD,
 };
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _, Sym as _};
@@ -206,7 +206,11 @@ fn dynamic<Header: FileHeader<Endian = Endianness>>(
     let endian = file.endian();
     let table = file.elf_section_table().dynamic_table(endian, bytes)?;
     for entry in &table {
-        let text = || table.string(entry).map(|text| String::from_utf8_lossy(text).into_owned());
+        let text = || {
+            table
+                .string(entry)
+                .map(|text| String::from_utf8_lossy(text).into_owned())
+        };
         match entry.tag {
             DT_NEEDED => elf.needed.push(text()?),
             DT_RUNPATH | DT_RPATH => elf.search_path = Some(text()?),

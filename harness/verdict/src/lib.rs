@@ -19,6 +19,7 @@ mod verdict;
 
 pub use cause::{
     Cause, Noticed, Observation, cause, examined, harmed, noticed, rules, step_words,
+    trace_would_tell,
 };
 pub use expectation::{
     Condition, ConditionError, Conditions, Expectation, ExpectedOutcome, ExpectedOutcomeError,

@@ -77,7 +77,10 @@ pub fn predict(
                 Some(_) => "missing-interpreter",
                 None => "missing-program",
             };
-            return Ok(Prediction::must(class, format!("{program} needs {path}, which is missing")));
+            return Ok(Prediction::must(
+                class,
+                format!("{program} needs {path}, which is missing"),
+            ));
         }
         Start::NoProgram { path, reason } => {
             return Ok(Prediction::must("exec-format", format!("{path}: {reason}")));
@@ -94,8 +97,10 @@ pub fn predict(
         }
         Machine::I386 | Machine::X86_64 => {}
     }
-    Ok(by_notes(survey, &file, elf.interpreter.as_deref(), image, kernel)?
-        .unwrap_or_else(|| by_page(survey, &file, kernel)))
+    Ok(
+        by_notes(survey, &file, elf.interpreter.as_deref(), image, kernel)?
+            .unwrap_or_else(|| by_page(survey, &file, kernel)),
+    )
 }
 
 /// What the notes of all that is loaded ask for.
@@ -209,7 +214,11 @@ mod tests {
             known_from: String::new(),
         };
         let unknown = KernelTraits::default();
-        let class = |word, kernel| predict(&image, &survey, (word, "/bin"), kernel).unwrap().class;
+        let class = |word, kernel| {
+            predict(&image, &survey, (word, "/bin"), kernel)
+                .unwrap()
+                .class
+        };
         for (word, on_old, on_new) in [
             ("narrow", "no-ia32", PASS),
             ("new", "kernel-too-old", PASS),
@@ -218,7 +227,11 @@ mod tests {
             ("script", "missing-interpreter", "missing-interpreter"),
             ("gone", "missing-program", "missing-program"),
         ] {
-            assert_eq!((class(word, &old), class(word, &new)), (on_old, on_new), "{word}");
+            assert_eq!(
+                (class(word, &old), class(word, &new)),
+                (on_old, on_new),
+                "{word}"
+            );
             // Of what is not known nothing is expected.
             assert_eq!(class(word, &unknown), on_new, "{word}");
         }

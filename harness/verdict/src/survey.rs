@@ -208,7 +208,9 @@ fn libraries(
     for path in files.keys() {
         if let Some((folder, name)) = path.rsplit_once('/') {
             if !folder.contains("glibc-hwcaps") {
-                libraries.entry(name.to_owned()).or_insert_with(|| path.clone());
+                libraries
+                    .entry(name.to_owned())
+                    .or_insert_with(|| path.clone());
             }
             folders.insert(folder.to_owned());
         }
@@ -272,7 +274,8 @@ mod tests {
     fn an_image_is_read_without_running() {
         let glibc = [
             Made::x86_64().bytes(),
-            b"\0GNU C Library (Debian EGLIBC 2.13-38) stable release version 2.13, by Roland\0".to_vec(),
+            b"\0GNU C Library (Debian EGLIBC 2.13-38) stable release version 2.13, by Roland\0"
+                .to_vec(),
         ]
         .concat();
         let image = InMemory::default()

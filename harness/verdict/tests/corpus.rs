@@ -270,7 +270,9 @@ fn precision_and_recall_over_cases_kept_apart() {
             false_alarms,
             missed,
         } = count;
-        say(&format!("{name:<22} {cases:>5} {right:>5} {false_alarms:>6} {missed:>6}"));
+        say(&format!(
+            "{name:<22} {cases:>5} {right:>5} {false_alarms:>6} {missed:>6}"
+        ));
         if !silent(name) {
             sum.right += right;
             sum.missed += missed;

@@ -47,7 +47,9 @@ impl RuntimeProcess {
             .arg("--status-fd")
             .arg(status.as_raw_fd().to_string());
         if let Some((_, writer)) = &trace {
-            command.arg("--trace-fd").arg(writer.as_raw_fd().to_string());
+            command
+                .arg("--trace-fd")
+                .arg(writer.as_raw_fd().to_string());
         }
         command.arg(format!("cell-{id}"));
         let doors = cgroup

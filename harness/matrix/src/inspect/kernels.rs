@@ -60,9 +60,15 @@ impl Known {
         // A variant is its entry started another way.
         let entry = kernel.id.split('+').next().unwrap_or(&kernel.id);
         let mut known = match self.0.get(entry) {
-            Some((facts, run)) => traits(facts, format!("{entry} as seen in run {run}, and the entry")),
+            Some((facts, run)) => traits(
+                facts,
+                format!("{entry} as seen in run {run}, and the entry"),
+            ),
             None => KernelTraits {
-                version: kernel.version.as_deref().and_then(KernelVersion::of_release),
+                version: kernel
+                    .version
+                    .as_deref()
+                    .and_then(KernelVersion::of_release),
                 known_from: "the entry alone: it was never run".to_owned(),
                 ..KernelTraits::default()
             },

@@ -28,7 +28,10 @@ pub(super) fn page(
         row(&mut page, "C library", "none of its own");
     }
     for libc in &survey.libcs {
-        let words = format!("{} {} for {} ({})", libc.name, libc.version, libc.machine, libc.path);
+        let words = format!(
+            "{} {} for {} ({})",
+            libc.name, libc.version, libc.machine, libc.path
+        );
         row(&mut page, "C library", &words);
     }
     let programs = survey.programs().count();
@@ -71,10 +74,14 @@ pub(super) fn page(
             format!("{path} ({})", entries.join(", "))
         })
         .collect();
-    row(&mut page, "vsyscall", &match files.is_empty() {
-        true => "no file has an address of the page in its code".to_owned(),
-        false => format!("addresses of the page are in {}", some(&files)),
-    });
+    row(
+        &mut page,
+        "vsyscall",
+        &match files.is_empty() {
+            true => "no file has an address of the page in its code".to_owned(),
+            false => format!("addresses of the page are in {}", some(&files)),
+        },
+    );
     if !users.is_empty() {
         row(
             &mut page,
@@ -82,10 +89,14 @@ pub(super) fn page(
             &format!("{} programs can come to it: {}", users.len(), some(&users)),
         );
     }
-    row(&mut page, "32-bit", &match narrow.is_empty() {
-        true => "no programs".to_owned(),
-        false => format!("{} programs: {}", narrow.len(), some(&narrow)),
-    });
+    row(
+        &mut page,
+        "32-bit",
+        &match narrow.is_empty() {
+            true => "no programs".to_owned(),
+            false => format!("{} programs: {}", narrow.len(), some(&narrow)),
+        },
+    );
     for (number, (path, interpreter)) in survey.interpreters.iter().enumerate() {
         let missing = match interpreter.present {
             true => "",
@@ -101,10 +112,18 @@ pub(super) fn page(
         row(&mut page, "damaged", &format!("{path}: {reason}"));
     }
     for packages in &survey.packages {
-        row(&mut page, "packages", &match packages.installed.len() {
-            0 => format!("{}: a database that is not read", packages.manager),
-            count => format!("{}: {count}: {}", packages.manager, some(&packages.installed)),
-        });
+        row(
+            &mut page,
+            "packages",
+            &match packages.installed.len() {
+                0 => format!("{}: a database that is not read", packages.manager),
+                count => format!(
+                    "{}: {count}: {}",
+                    packages.manager,
+                    some(&packages.installed)
+                ),
+            },
+        );
     }
     expected(&mut page, read, kernels, known)?;
     Ok(page)

@@ -9,6 +9,9 @@ use wire::{CellResult, Command};
 use super::boot::Booted;
 use super::session::{Mode, Session, Task};
 
+/// Steps of a trace that are recorded, the last ones.
+const STEPS: usize = 60;
+
 /// What an attempt is judged by.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Seen<'a> {
@@ -94,14 +97,21 @@ impl Session<'_> {
         }
         let harm = result.and_then(|result| {
             survived(result).or_else(|| {
-                verdict::harmed(observation)
-                    .map(|line| format!("the kernel came to harm under {}: {line}", task.check.name))
+                verdict::harmed(observation).map(|line| {
+                    format!("the kernel came to harm under {}: {line}", task.check.name)
+                })
             })
         });
-        let trace = seen.trace.map(|(outcome, trace)| TraceRecord {
-            outcome: outcome.clone(),
-            cut: trace.dropped > 0,
-            steps: trace.steps.iter().map(verdict::step_words).collect(),
+        let trace = seen.trace.map(|(outcome, trace)| {
+            let surplus = trace.steps.len().saturating_sub(STEPS);
+            TraceRecord {
+                outcome: outcome.clone(),
+                cut: trace.dropped > 0 || surplus > 0,
+                steps: trace.steps[surplus..]
+                    .iter()
+                    .map(verdict::step_words)
+                    .collect(),
+            }
         });
         let attempt = Attempt {
             verdict: verdict::verdict(&outcome, expected, &task.earlier),
@@ -131,7 +141,12 @@ impl Session<'_> {
 }
 
 /// What the guest's answer comes to.
-pub(super) fn outcome_of(booted: &Booted, task: &Task<'_>, result: &CellResult, limit: u64) -> Outcome {
+pub(super) fn outcome_of(
+    booted: &Booted,
+    task: &Task<'_>,
+    result: &CellResult,
+    limit: u64,
+) -> Outcome {
     verdict::judge::outcome(
         result,
         task.check.stdout.as_deref(),

@@ -30,6 +30,9 @@ const POWER_OFF: Duration = Duration::from_secs(5);
 /// How much longer a traced cell may take.
 const TRACE_SLOWDOWN: u64 = 3;
 
+/// How long a cell that hangs is watched at least, milliseconds.
+const TRACE_OF_A_HANG: u64 = 5_000;
+
 /// How often a cell is tried again when the machine room, not the cell, failed.
 const TROUBLE_TRIES: u32 = 2;
 
@@ -412,16 +415,12 @@ impl<'a> Session<'a> {
     }
 
     /// A cell that is no pass is to run once more under ptrace: all where that was
-    /// asked for, else those whose end by itself has no cause. One that was seen to
-    /// hang would hang again.
+    /// asked for, else those of which it would tell more. Not before it is sure that
+    /// it is none.
     fn wants_trace(&self, attempt: &Attempt) -> bool {
-        let result = attempt.outcome.is_result() && !attempt.outcome.is_pass();
-        let unknown = attempt.cause.is_none()
-            && matches!(
-                attempt.outcome,
-                Outcome::Exit { .. } | Outcome::Mismatch { .. } | Outcome::Signal { .. }
-            );
-        result && attempt.survivors.is_empty() && (self.bootery.options.trace || unknown)
+        let failed = attempt.outcome.is_result() && !attempt.outcome.is_pass();
+        let tells = verdict::trace_would_tell(&attempt.outcome, attempt.cause.as_ref());
+        failed && !attempt.awaits_confirmation() && (self.bootery.options.trace || tells)
     }
 
     /// Runs the cell once more under ptrace, and judges with what that shows. What
@@ -435,8 +434,12 @@ impl<'a> Session<'a> {
         result: &CellResult,
         limit: u64,
     ) -> Option<String> {
-        // Every system call stops twice for the tracer.
-        let longer = limit.saturating_mul(TRACE_SLOWDOWN);
+        let longer = match judged.attempt.outcome {
+            // It will not end; what it waits in is told when nothing happens.
+            Outcome::Timeout { .. } => limit.max(TRACE_OF_A_HANG),
+            // Every system call stops twice for the tracer.
+            _ => limit.saturating_mul(TRACE_SLOWDOWN),
+        };
         let traced = match self.attempt(booted, task, longer, true) {
             Ok(traced) => traced,
             Err(end) => return Some(format!("while a cell was traced: {end}")),

@@ -49,18 +49,69 @@ pub(super) fn name(number: u64, compat: bool) -> String {
 
 /// Calls whose first argument is a path.
 const FIRST: [&str; 39] = [
-    "access", "acct", "chdir", "chmod", "chown", "chown32", "chroot", "creat", "execve",
-    "getxattr", "inotify_add_watch", "lchown", "lchown32", "lgetxattr", "link", "lstat",
-    "lstat64", "mkdir", "mknod", "mount", "oldlstat", "oldstat", "open", "pivot_root",
-    "readlink", "rename", "rmdir", "setxattr", "stat", "stat64", "statfs", "statfs64",
-    "swapon", "symlink", "truncate", "umount2", "unlink", "utime", "utimes",
+    "access",
+    "acct",
+    "chdir",
+    "chmod",
+    "chown",
+    "chown32",
+    "chroot",
+    "creat",
+    "execve",
+    "getxattr",
+    "inotify_add_watch",
+    "lchown",
+    "lchown32",
+    "lgetxattr",
+    "link",
+    "lstat",
+    "lstat64",
+    "mkdir",
+    "mknod",
+    "mount",
+    "oldlstat",
+    "oldstat",
+    "open",
+    "pivot_root",
+    "readlink",
+    "rename",
+    "rmdir",
+    "setxattr",
+    "stat",
+    "stat64",
+    "statfs",
+    "statfs64",
+    "swapon",
+    "symlink",
+    "truncate",
+    "umount2",
+    "unlink",
+    "utime",
+    "utimes",
 ];
 
 /// Calls whose second argument is a path; the first is a folder's descriptor.
 const SECOND: [&str; 20] = [
-    "execveat", "faccessat", "faccessat2", "fchmodat", "fchmodat2", "fchownat", "fsopen",
-    "fstatat64", "futimesat", "linkat", "mkdirat", "mknodat", "name_to_handle_at", "newfstatat",
-    "openat", "openat2", "readlinkat", "statx", "unlinkat", "utimensat",
+    "execveat",
+    "faccessat",
+    "faccessat2",
+    "fchmodat",
+    "fchmodat2",
+    "fchownat",
+    "fsopen",
+    "fstatat64",
+    "futimesat",
+    "linkat",
+    "mkdirat",
+    "mknodat",
+    "name_to_handle_at",
+    "newfstatat",
+    "openat",
+    "openat2",
+    "readlinkat",
+    "statx",
+    "unlinkat",
+    "utimensat",
 ];
 
 #[cfg(test)]
@@ -102,7 +153,10 @@ mod tests {
             arguments: [1, 2, 3, 4, 5, 6],
         };
         assert_eq!(openat.path(), Some(2));
-        let getpid = Call { number: 39, ..openat };
+        let getpid = Call {
+            number: 39,
+            ..openat
+        };
         assert_eq!(getpid.path(), None);
     }
 }

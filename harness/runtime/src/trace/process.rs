@@ -101,14 +101,24 @@ pub(super) fn resume(process: libc::pid_t, how: Resume) -> Result<(), Errno> {
 /// The number of the child a fork event is about.
 pub(super) fn event_message(process: libc::pid_t) -> Result<libc::pid_t, Errno> {
     let mut message: libc::c_ulong = 0;
-    request(libc::PTRACE_GETEVENTMSG, process, 0, &raw mut message as usize)?;
+    request(
+        libc::PTRACE_GETEVENTMSG,
+        process,
+        0,
+        &raw mut message as usize,
+    )?;
     libc::pid_t::try_from(message).map_err(|_| Errno::RANGE)
 }
 
 fn registers(process: libc::pid_t) -> Result<libc::user_regs_struct, Errno> {
     // SAFETY: all zeroes are registers.
     let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-    request(libc::PTRACE_GETREGS, process, 0, &raw mut registers as usize)?;
+    request(
+        libc::PTRACE_GETREGS,
+        process,
+        0,
+        &raw mut registers as usize,
+    )?;
     Ok(registers)
 }
 
@@ -182,8 +192,8 @@ pub(super) fn signal(process: libc::pid_t, number: i32) -> Result<Signalled, Err
     let from_kernel = info.si_code > 0;
     let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
     // SAFETY: the kernel has filled in what these signals carry when it sent them.
-    let address = (from_kernel && faults.contains(&number))
-        .then(|| unsafe { info.si_addr() } as u64);
+    let address =
+        (from_kernel && faults.contains(&number)).then(|| unsafe { info.si_addr() } as u64);
     let call = (from_kernel && number == libc::SIGSYS).then(|| refused_call(&info));
     Ok(Signalled {
         code: info.si_code,
@@ -203,7 +213,10 @@ fn refused_call(info: &libc::siginfo_t) -> (u64, bool) {
         // SAFETY: a siginfo has 128 bytes, and any bytes are a u32.
         unsafe { base.add(offset).cast::<u32>().read_unaligned() }
     };
-    (u64::from(word(NUMBER)), word(ARCHITECTURE) == AUDIT_ARCH_I386)
+    (
+        u64::from(word(NUMBER)),
+        word(ARCHITECTURE) == AUDIT_ARCH_I386,
+    )
 }
 
 /// The zero-terminated bytes at an address of a stopped process, at most

@@ -79,7 +79,10 @@ mod tests {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect();
-        let told: Vec<(i32, u64)> = steps.iter().map(|step| (step.process, step.times)).collect();
+        let told: Vec<(i32, u64)> = steps
+            .iter()
+            .map(|step| (step.process, step.times))
+            .collect();
         assert_eq!(told, [(7, 3), (7, 1), (8, 1)]);
         assert_eq!(steps[0].what, failed(11));
     }

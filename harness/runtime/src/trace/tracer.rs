@@ -97,8 +97,7 @@ impl Tracer {
                 -1 => match last_errno() {
                     Errno::INTR => {}
                     errno => {
-                        return Err(errno)
-                            .step(|| "wait for the container's processes".to_owned());
+                        return Err(errno).step(|| "wait for the container's processes".to_owned());
                     }
                 },
                 pid => {
@@ -196,9 +195,7 @@ impl Tracer {
         let task = self.tasks.entry(pid).or_default();
         let enters = match at.phase {
             Some(phase) => phase == Phase::Entry,
-            None => {
-                task.inside.is_none() && at.answer == -i64::from(Errno::NOSYS.raw_os_error())
-            }
+            None => task.inside.is_none() && at.answer == -i64::from(Errno::NOSYS.raw_os_error()),
         };
         if enters {
             task.inside = Some(at.call);
@@ -229,7 +226,9 @@ impl Tracer {
                 code: known.code,
                 address: known.address,
                 instruction: process::instruction(pid)?,
-                call: known.call.map(|(number, compat)| call::name(number, compat)),
+                call: known
+                    .call
+                    .map(|(number, compat)| call::name(number, compat)),
             },
         );
         Ok(())
@@ -290,7 +289,11 @@ fn block_child_signals() -> Result<(), Errno> {
         libc::sigaddset(&raw mut set, libc::SIGCHLD);
         libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())
     };
-    if answer == 0 { Ok(()) } else { Err(last_errno()) }
+    if answer == 0 {
+        Ok(())
+    } else {
+        Err(last_errno())
+    }
 }
 
 /// Waits for a SIGCHLD, `seconds` at most; false if none came.

@@ -168,8 +168,7 @@ impl Contents {
     /// # Errors
     /// When there is none, or the disk cannot be read.
     pub fn read(&self, path: &str) -> Result<Vec<u8>, ContentsError> {
-        let Some(Node::File(data)) = self.nodes.get(path.trim_start_matches('/').as_bytes())
-        else {
+        let Some(Node::File(data)) = self.nodes.get(path.trim_start_matches('/').as_bytes()) else {
             return Err(ContentsError::Missing(path.to_owned()));
         };
         let mut bytes = Vec::with_capacity(usize::try_from(data.size).unwrap_or(0));
@@ -238,7 +237,13 @@ impl Contents {
         let (inodes, folders) = (field(64).u64(), field(72).u64());
         let fragments = field(80).u64();
         // One table ends where the next begins.
-        let tables = [field(48).u64(), folders, fragments, field(88).u64(), field(40).u64()];
+        let tables = [
+            field(48).u64(),
+            folders,
+            fragments,
+            field(88).u64(),
+            field(40).u64(),
+        ];
         let after = |start: u64| {
             let next = tables.iter().filter(|table| **table > start).min();
             next.copied().unwrap_or(start)

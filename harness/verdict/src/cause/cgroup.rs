@@ -23,7 +23,10 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         explanation: "a program wants the hierarchies of cgroup v1, and this column mounts v2 \
                       alone"
             .to_owned(),
-        evidence: vec![line.to_owned(), "cgroup layout of the column: v2".to_owned()],
+        evidence: vec![
+            line.to_owned(),
+            "cgroup layout of the column: v2".to_owned(),
+        ],
         remedy: Some(
             "a variant of the kernel with cgroup = \"v1\" or \"hybrid\", or a userland that \
              knows v2"

@@ -69,7 +69,13 @@ fn note(observation: Observation<'_>, file: &str) -> Option<(String, u8)> {
     let base = file.rsplit('/').next().unwrap_or(file);
     let mut paths = userland::named(image, base).ok()?;
     // A library is named by its link, and found by its file.
-    for folder in ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib"] {
+    for folder in [
+        "/lib/x86_64-linux-gnu",
+        "/usr/lib/x86_64-linux-gnu",
+        "/lib64",
+        "/usr/lib64",
+        "/lib",
+    ] {
         if let Ok(userland::Found::File { path, .. }) = image.find(&format!("{folder}/{base}")) {
             paths.push(path);
         }

@@ -93,9 +93,7 @@ fn told(observation: Observation<'_>) -> Option<Cause> {
 
 /// What a shell, or a program that starts others (env, unshare, nice), did not find.
 static ABSENT: LazyLock<Regex> = LazyLock::new(|| {
-    rule(
-        r"(?:^|[: ])(?P<word>[^\s:]+): (?:command not found|not found|No such file or directory)$",
-    )
+    rule(r"(?:^|[: ])(?P<word>[^\s:]+): (?:command not found|not found|No such file or directory)$")
 });
 
 fn absent(observation: Observation<'_>) -> Option<Cause> {
@@ -131,15 +129,15 @@ fn named(line: &str) -> &str {
 
 /// ENOENT: the program, or what it names. It does not say which.
 fn missing(observation: Observation<'_>, path: &str, mut evidence: Vec<String>) -> Cause {
-    let start = observation
-        .image
-        .map(|image| userland::start(image, path));
+    let start = observation.image.map(|image| userland::start(image, path));
     match start {
         Some(Ok(Start::Missing {
             named_by: Some(file),
             path: interpreter,
         })) => {
-            evidence.push(format!("{file} names {interpreter}, which is not in the image"));
+            evidence.push(format!(
+                "{file} names {interpreter}, which is not in the image"
+            ));
             Cause {
                 name: "missing-interpreter".to_owned(),
                 explanation: without_interpreter(&file, Some(&interpreter)),
@@ -158,8 +156,13 @@ fn missing(observation: Observation<'_>, path: &str, mut evidence: Vec<String>) 
         _ => Cause {
             name: "missing-program".to_owned(),
             explanation: format!(
-                "there is no {path}, or not the interpreter that it names (an ELF program's \
-                 loader, a script's #! line)"
+                "{} no {path}, or not the interpreter that it names (an ELF program's loader, a \
+                 script's #! line)",
+                // What a shell started may have been made in the cell.
+                match is_started_itself(observation) {
+                    true => "the image has",
+                    false => "there is",
+                }
             ),
             evidence,
             remedy: None,
@@ -202,7 +205,9 @@ fn format(observation: Observation<'_>, path: &str, mut evidence: Vec<String>) -
         .map(|image| userland::executed(image, path));
     let remedy = "a kernel built with CONFIG_IA32_EMULATION, and without ia32_emulation=0";
     match start {
-        Some(Ok(Start::Elf { path, elf })) if elf.machine == Machine::I386 && ia32 == Some(false) => {
+        Some(Ok(Start::Elf { path, elf }))
+            if elf.machine == Machine::I386 && ia32 == Some(false) =>
+        {
             evidence.push(format!("{path}: {}", elf.words()));
             evidence.push("the kernel runs no 32-bit x86 programs".to_owned());
             Cause {
@@ -223,7 +228,9 @@ fn format(observation: Observation<'_>, path: &str, mut evidence: Vec<String>) -
                     Machine::Other(_) => {
                         format!("{path} is a program for another machine: {}", elf.machine)
                     }
-                    _ => format!("{path} is no program that this kernel takes, though it is for its machine"),
+                    _ => format!(
+                        "{path} is no program that this kernel takes, though it is for its machine"
+                    ),
                 },
                 evidence,
                 remedy: None,
@@ -309,7 +316,11 @@ mod tests {
         assert!(cause.remedy.unwrap().contains("musl"));
         let script = InMemory::default().with("/bin/x", "#!/usr/bin/gone -w\n");
         let cause = refused(errno::ENOENT, Some(&script), true).unwrap();
-        assert!(cause.explanation.contains("not /usr/bin/gone"), "{}", cause.explanation);
+        assert!(
+            cause.explanation.contains("not /usr/bin/gone"),
+            "{}",
+            cause.explanation
+        );
         let none = InMemory::default();
         let cause = refused(errno::ENOENT, Some(&none), true).unwrap();
         assert_eq!(cause.name, "missing-program");
@@ -333,7 +344,11 @@ mod tests {
             }
             .bytes(),
         );
-        assert!(cause(&other, false).explanation.ends_with("another machine: ARM64"));
+        assert!(
+            cause(&other, false)
+                .explanation
+                .ends_with("another machine: ARM64")
+        );
         let text = InMemory::default().with("/bin/x", "echo\n");
         assert!(cause(&text, false).explanation.contains("#! line"));
         let without = refused(errno::ENOEXEC, None, false).unwrap();
@@ -373,17 +388,27 @@ mod tests {
             assert_eq!(told(1, stderr), None, "another status");
         }
         for (said, explained) in [
-            ("sh: 1: nosuch: not found", "the image has no nosuch in its PATH"),
+            (
+                "sh: 1: nosuch: not found",
+                "the image has no nosuch in its PATH",
+            ),
             (
                 "unshare: failed to execute nosuch: No such file or directory",
                 "the image has no nosuch in its PATH",
             ),
-            ("bash: line 1: /opt/x: No such file or directory", "there is no /opt/x, or not"),
+            (
+                "bash: line 1: /opt/x: No such file or directory",
+                "there is no /opt/x, or not",
+            ),
             ("dash: 1: /opt/x: not found", "there is no /opt/x, or not"),
         ] {
             let cause = told(127, said).unwrap();
             assert_eq!(cause.name, "missing-program");
-            assert!(cause.explanation.starts_with(explained), "{}", cause.explanation);
+            assert!(
+                cause.explanation.starts_with(explained),
+                "{}",
+                cause.explanation
+            );
             assert_eq!(told(126, said), None);
         }
         // A loader's words are the library's business.

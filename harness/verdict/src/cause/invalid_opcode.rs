@@ -48,9 +48,10 @@ mod tests {
 
     #[test]
     fn an_invalid_opcode_explains_sigill_only() {
-        let log =
-            ["traps: sh[7] trap invalid opcode ip:401136 sp:7ffd error:0 in sh[401000+1000]"
-                .to_owned()];
+        let log = [
+            "traps: sh[7] trap invalid opcode ip:401136 sp:7ffd error:0 in sh[401000+1000]"
+                .to_owned(),
+        ];
         for (signal, named) in [(4, Some("invalid-opcode")), (11, None)] {
             let outcome = Outcome::Signal { signal, core: true };
             let cause = find(Observation {

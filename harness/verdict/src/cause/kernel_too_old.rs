@@ -108,11 +108,7 @@ fn highest_note(observation: Observation<'_>) -> Option<(String, KernelVersion)>
     let mut notes: Vec<(String, KernelVersion)> = Vec::new();
     notes.extend(own.least_kernel.map(|least| (program, least)));
     if own.interpreter.is_some() {
-        for library in LIBRARIES
-            .iter()
-            .copied()
-            .chain(own.interpreter.as_deref())
-        {
+        for library in LIBRARIES.iter().copied().chain(own.interpreter.as_deref()) {
             if let Ok(userland::Found::File { path, .. }) = image.find(library)
                 && let Some(other) = elf(observation, &path)
                 && other.machine == own.machine
@@ -215,7 +211,13 @@ mod tests {
     #[test]
     fn who_quotes_it_does_not_say_it() {
         let outcome = Outcome::Exit { code: 1 };
-        assert_eq!(of(&outcome, "boot.log:3: FATAL: kernel too old", None), None);
-        assert_eq!(of(&outcome, "your kernel is too old for io_uring", None), None);
+        assert_eq!(
+            of(&outcome, "boot.log:3: FATAL: kernel too old", None),
+            None
+        );
+        assert_eq!(
+            of(&outcome, "your kernel is too old for io_uring", None),
+            None
+        );
     }
 }

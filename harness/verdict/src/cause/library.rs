@@ -42,7 +42,9 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     let text = |name: &str| found.name(name).map(|text| text.as_str());
     let explanation = match (text("library"), text("version"), text("by")) {
         (Some(library), Some(version), Some(by)) => {
-            format!("{by} was built against a newer {library}, which has {version}; the image's has not")
+            format!(
+                "{by} was built against a newer {library}, which has {version}; the image's has not"
+            )
         }
         _ => {
             let file = text("file").or(text("in")).unwrap_or("a file");
@@ -142,6 +144,9 @@ mod tests {
             assert_eq!(cause.name, name, "{said}");
             assert!(cause.explanation.contains(words), "{}", cause.explanation);
         }
-        assert_eq!(of("ls: cannot access 'libgone.so.1': No such file or directory"), None);
+        assert_eq!(
+            of("ls: cannot access 'libgone.so.1': No such file or directory"),
+            None
+        );
     }
 }

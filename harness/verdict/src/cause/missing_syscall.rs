@@ -32,16 +32,18 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     let named = refused
         .map(|(_, call)| call)
         .or_else(|| said.and_then(|line| named(observation, line)));
-    let release = observation
-        .facts
-        .map_or("this kernel".to_owned(), |facts| format!("Linux {}", facts.release));
+    let release = observation.facts.map_or("this kernel".to_owned(), |facts| {
+        format!("Linux {}", facts.release)
+    });
     let explanation = match &named {
         Some(call) => {
             if is_missing(observation, call) == Some(false) {
                 // The kernel has it: this call was refused for its arguments, or by
                 // a filter that says ENOSYS.
                 evidence.push(format!("{call} is there on this kernel"));
-                format!("{call} answered ENOSYS, though {release} has it: a seccomp profile, or a form of the call that it does not have")
+                format!(
+                    "{call} answered ENOSYS, though {release} has it: a seccomp profile, or a form of the call that it does not have"
+                )
             } else {
                 format!("{release} does not have {call}, and the program has no second way")
             }
@@ -64,10 +66,14 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
 /// without the program's own words only the last refusal of all says something.
 fn last_refusal(trace: &Trace, said: bool) -> Option<(String, String)> {
     const ENOSYS: i32 = 38;
-    let failed = trace.steps.iter().rev().filter_map(|step| match &step.what {
-        Traced::Failed { call, errno, .. } => Some((step, call, *errno)),
-        _ => None,
-    });
+    let failed = trace
+        .steps
+        .iter()
+        .rev()
+        .filter_map(|step| match &step.what {
+            Traced::Failed { call, errno, .. } => Some((step, call, *errno)),
+            _ => None,
+        });
     let mut considered = failed.take(if said { usize::MAX } else { 1 });
     let (step, call, _) = considered.find(|(_, _, errno)| *errno == ENOSYS)?;
     Some((super::step_words(step), call.clone()))
@@ -91,7 +97,6 @@ fn is_missing(observation: Observation<'_>, call: &str) -> Option<bool> {
     }
     (number < calls.tried && !calls.untried.contains(&number)).then_some(false)
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -133,13 +138,21 @@ mod tests {
         let cause = of("x: fchmodat2: Function not implemented", &[]).unwrap();
         assert_eq!(cause.name, "missing-syscall");
         assert!(cause.explanation.contains("does not have fchmodat2"));
-        let cause = of("x: Function not implemented", &[("fchmodat2", 38), ("ioctl", 25)]).unwrap();
+        let cause = of(
+            "x: Function not implemented",
+            &[("fchmodat2", 38), ("ioctl", 25)],
+        )
+        .unwrap();
         assert!(cause.explanation.contains("does not have fchmodat2"));
         assert_eq!(cause.evidence[1], "[7] fchmodat2(0x0, 0x0, 0x0) = ENOSYS");
         let cause = of("x: Function not implemented", &[]).unwrap();
         assert!(cause.remedy.unwrap().contains("--trace"));
         let there = of("x: Function not implemented", &[("clone3", 38)]).unwrap();
-        assert!(there.explanation.contains("though"), "{}", there.explanation);
+        assert!(
+            there.explanation.contains("though"),
+            "{}",
+            there.explanation
+        );
     }
 
     #[test]
@@ -149,6 +162,9 @@ mod tests {
             of("", &[("openat", 2), ("fchmodat2", 38)]).map(|cause| cause.name),
             Some("missing-syscall".into())
         );
-        assert_eq!(of("plugin: Function not implemented in this release", &[]), None);
+        assert_eq!(
+            of("plugin: Function not implemented in this release", &[]),
+            None
+        );
     }
 }

@@ -42,9 +42,7 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         }
     })?;
     let mut evidence = vec![line.to_owned()];
-    let configured = observation
-        .facts
-        .and_then(|facts| facts.config.get(switch));
+    let configured = observation.facts.and_then(|facts| facts.config.get(switch));
     let why = match configured.map(String::as_str) {
         Some("m") => {
             evidence.push(format!("CONFIG_{switch}=m"));

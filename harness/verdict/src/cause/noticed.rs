@@ -66,7 +66,10 @@ pub fn noticed(observation: Observation<'_>, cause: Option<&Cause>) -> Vec<Notic
         && !told(trouble.line)
     {
         found.push(Noticed {
-            what: format!("the kernel came to harm ({}): {}", trouble.name, trouble.line),
+            what: format!(
+                "the kernel came to harm ({}): {}",
+                trouble.name, trouble.line
+            ),
             evidence: trouble.line.to_owned(),
         });
     }
@@ -84,7 +87,8 @@ pub fn harmed(observation: Observation<'_>) -> Option<&str> {
 fn death(line: &str) -> Option<(String, String)> {
     if let Some((process, pid, call)) = vsyscall::attempted_call(line) {
         let process = format!("{process}[{pid}]");
-        let what = format!("{process} died: it called {call} through the vsyscall page, which is off");
+        let what =
+            format!("{process} died: it called {call} through the vsyscall page, which is off");
         return Some((process, what));
     }
     if let Some(fault) = fault::parse(line) {
@@ -111,7 +115,10 @@ fn death(line: &str) -> Option<(String, String)> {
 /// signal is the outcome.
 fn is_the_end(observation: Observation<'_>, line: &str) -> bool {
     matches!(observation.outcome, crate::Outcome::Signal { .. })
-        && observation.kernel_lines().rfind(|other| death(other).is_some()) == Some(line)
+        && observation
+            .kernel_lines()
+            .rfind(|other| death(other).is_some())
+            == Some(line)
 }
 
 #[cfg(test)]

@@ -227,7 +227,9 @@ mod tests {
             let name = symbol.name().unwrap();
             assert_eq!(cause.evidence[1], format!("/bin/own: {name}+0x5"));
             assert!(
-                cause.explanation.ends_with(&format!(" in {name}() of /bin/own")),
+                cause
+                    .explanation
+                    .ends_with(&format!(" in {name}() of /bin/own")),
                 "{}",
                 cause.explanation
             );

@@ -91,7 +91,10 @@ mod tests {
         };
         let time64 = Some("time64");
         assert_eq!(named("/narrow", "4.9.0-19-amd64", None).as_deref(), time64);
-        assert_eq!(named("/narrow", "5.10.0", Some("docker")).as_deref(), time64);
+        assert_eq!(
+            named("/narrow", "5.10.0", Some("docker")).as_deref(),
+            time64
+        );
         assert_eq!(named("/narrow", "5.10.0", None), None);
         assert_eq!(named("/wide", "4.9.0", None), None);
     }

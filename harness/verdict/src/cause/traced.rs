@@ -71,7 +71,10 @@ mod tests {
             arguments: "\"/dev/fuse\"".into(),
             errno: 13,
         };
-        assert_eq!(step(failed, 3), "[7] openat(\"/dev/fuse\") = EACCES, 3 times");
+        assert_eq!(
+            step(failed, 3),
+            "[7] openat(\"/dev/fuse\") = EACCES, 3 times"
+        );
         let signal = |signal, call: Option<&str>| Traced::Signal {
             signal,
             code: 1,
@@ -79,11 +82,17 @@ mod tests {
             instruction: 0x1000,
             call: call.map(str::to_owned),
         };
-        assert_eq!(step(signal(11, None), 1), "[7] SIGSEGV at 0x1000, address 0x8");
+        assert_eq!(
+            step(signal(11, None), 1),
+            "[7] SIGSEGV at 0x1000, address 0x8"
+        );
         assert_eq!(
             step(signal(31, Some("getppid")), 1),
             "[7] SIGSYS at 0x1000: getppid is refused by seccomp"
         );
-        assert_eq!(step(Traced::Killed { signal: 6 }, 1), "[7] ended by SIGABRT");
+        assert_eq!(
+            step(Traced::Killed { signal: 6 }, 1),
+            "[7] ended by SIGABRT"
+        );
     }
 }

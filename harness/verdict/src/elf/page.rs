@@ -57,7 +57,10 @@ static MOVED: LazyLock<Regex> = LazyLock::new(|| {
 /// Adds the entries whose address is moved into a register in this code.
 pub(super) fn find(code: &[u8], found: &mut Vec<PageEntry>) {
     for moved in MOVED.captures_iter(code) {
-        let second = moved.get(1).or(moved.get(2)).and_then(|byte| byte.as_bytes().first());
+        let second = moved
+            .get(1)
+            .or(moved.get(2))
+            .and_then(|byte| byte.as_bytes().first());
         let entry = match second {
             Some(0x00) => PageEntry::GetTimeOfDay,
             Some(0x04) => PageEntry::Time,

@@ -1,8 +1,8 @@
 //! From an instruction's address to the function it is in.
 
+use object::Endianness;
 use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD, STT_FUNC, STT_GNU_IFUNC};
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _, Sym as _, SymbolTable};
-use object::Endianness;
 
 use super::ElfError;
 

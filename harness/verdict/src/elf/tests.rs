@@ -83,7 +83,14 @@ impl Made {
             let align: u64 = if *flags == 8 { 8 } else { 4 };
             file.extend(kind.to_le_bytes());
             file.extend(flags.to_le_bytes());
-            for word in [offset, offset, offset, bytes.len() as u64, bytes.len() as u64, align] {
+            for word in [
+                offset,
+                offset,
+                offset,
+                bytes.len() as u64,
+                bytes.len() as u64,
+                align,
+            ] {
                 file.extend(word.to_le_bytes());
             }
             offset += bytes.len() as u64;
@@ -160,7 +167,10 @@ fn notes_and_the_interpreter_are_read() {
         ..Made::i386()
     });
     assert!(narrow.narrow);
-    assert_eq!(narrow.words(), "32-bit x86, static, for Linux 2.6.32 and later");
+    assert_eq!(
+        narrow.words(),
+        "32-bit x86, static, for Linux 2.6.32 and later"
+    );
     let other = parsed(&Made {
         machine: 183,
         ..Made::x86_64()

@@ -96,7 +96,11 @@ fn fields(text: &str, name: &str, version: &str, wanted: impl Fn(&str) -> bool) 
         .filter(|stanza| wanted(stanza))
         .filter_map(|stanza| {
             let field = |key: &str| stanza.lines().find_map(|line| line.strip_prefix(key));
-            Some(format!("{} {}", field(name)?, field(version).unwrap_or("?")))
+            Some(format!(
+                "{} {}",
+                field(name)?,
+                field(version).unwrap_or("?")
+            ))
         })
         .collect()
 }
