@@ -36,7 +36,9 @@ fn what_is_not_as_expected_is_run_again_in_a_new_machine_and_called_flaky() {
         assert_eq!(boots.len(), cell.attempts.len(), "a machine was used twice");
         let (last, before) = cell.attempts.split_last().unwrap();
         assert!(last.outcome.is_pass());
-        assert!(before.iter().all(|attempt| !attempt.outcome.is_pass()));
+        // A pass may be among them: one after a cold boot that a warm start contradicts
+        // does not count either.
+        assert!(before.is_empty() || before.iter().any(|attempt| !attempt.outcome.is_pass()));
     }
 }
 
