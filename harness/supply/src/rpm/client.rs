@@ -413,9 +413,11 @@ impl Asked<'_> {
     ) -> Result<Option<(Vec<u8>, Validators)>, RpmError> {
         let staging = self.rpm.cache.staging()?;
         let path = staging.path().join("file");
+        // Several repositories are asked at once, and all have files of these names.
+        let what = format!("{} of {}", url.rsplit('/').next().unwrap_or(url), self.base);
         let want = Want {
             url,
-            what: url.rsplit('/').next().unwrap_or(url),
+            what: &what,
             size: None,
             limit,
             sha256: None,

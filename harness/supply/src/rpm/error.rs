@@ -122,7 +122,7 @@ pub enum RpmError {
         source: globset::Error,
     },
     /// A package is broken, or not signed as it must be.
-    #[error("{url}: {source}")]
+    #[error("{url}: {}", source.reason)]
     Package {
         /// Where it is from.
         url: String,

@@ -86,6 +86,12 @@ pub enum PackageReason {
         /// As it is.
         actual: u64,
     },
+    /// A name of a file whose content is not in the package.
+    #[error("{file} shares its content with a file that is not in it")]
+    LostLink {
+        /// The name.
+        file: String,
+    },
     /// A path that leads out of where it is unpacked.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -320,11 +326,7 @@ impl RpmFile {
             }
         }
         match waiting.into_values().flatten().next() {
-            Some(file) => Err(PackageReason::Length {
-                file,
-                expected: 1,
-                actual: 0,
-            }),
+            Some(file) => Err(PackageReason::LostLink { file }),
             None => Ok(()),
         }
     }

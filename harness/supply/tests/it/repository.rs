@@ -81,12 +81,29 @@ pub(crate) fn without_payload_digest(package: &Package) -> Package {
         IndexTag::RPMTAG_PAYLOAD_SHA3_256_ALT,
         IndexTag::RPMTAG_HEADERIMMUTABLE,
     ];
+    with_entries(package, |tag, data| {
+        gone.iter().all(|gone| *gone as u32 != tag).then_some(data)
+    })
+}
+
+/// The same package with another compressor's name in its header. Not signed.
+pub(crate) fn packed_with(package: &Package, compressor: &str) -> Package {
+    with_entries(package, |tag, data| match tag {
+        tag if tag == IndexTag::RPMTAG_HEADERIMMUTABLE as u32 => None,
+        tag if tag == IndexTag::RPMTAG_PAYLOADCOMPRESSOR as u32 => {
+            Some(IndexData::StringTag(compressor.to_owned()))
+        }
+        _ => Some(data),
+    })
+}
+
+/// The same package with a header of these entries, its region made anew.
+fn with_entries(package: &Package, keep: impl Fn(u32, IndexData) -> Option<IndexData>) -> Package {
     let mut package = package.clone();
     let entries = package.metadata.header.get_all_entries().unwrap();
     let kept = entries
         .into_iter()
-        .filter(|(tag, _)| gone.iter().all(|gone| *gone as u32 != *tag))
-        .map(|(tag, data)| HeaderEntry::new(tag, data));
+        .filter_map(|(tag, data)| Some(HeaderEntry::new(tag, keep(tag, data)?)));
     package.metadata.header = Header::from_entries(kept, IndexTag::RPMTAG_HEADERIMMUTABLE);
     package.metadata.signature = Header::from_entries(
         Vec::<HeaderEntry>::new(),

@@ -2,13 +2,14 @@
 //! signed in every way, and refused in every way.
 
 use plan::{KernelSource, RpmSource};
-use rpm::CompressionWithLevel;
+use rpm::{CompressionWithLevel, FileOptions, PackageBuilder};
 use sha2::Digest as _;
 use supply::KernelFiles;
 
 use crate::archive::{gzip, xz};
 use crate::repository::{
-    Asker, Repository, V, bytes, bz_image, listing, package, signed, without_payload_digest,
+    Asker, Repository, V, bytes, bz_image, listing, package, packed_with, signed,
+    without_payload_digest,
 };
 use crate::server::Reply;
 use crate::signer::Signer;
@@ -413,6 +414,58 @@ fn packages_that_are_not_what_they_should_be_are_refused() {
         repository.publish();
         let error = refused(&repository);
         assert!(error.contains(words), "{words}: {error}");
+    }
+}
+
+#[test]
+fn a_file_of_two_names_is_there_by_the_one_that_counts() {
+    let v = format!("{EL7}.x86_64");
+    let mut builder = PackageBuilder::new("kernel", "3.10.0", "GPL-2.0", "x86_64", "x");
+    builder.release("1160.el7");
+    for (path, content, link) in [
+        (format!("/boot/vmlinuz-{v}"), bz_image(&v), None),
+        (
+            format!("/lib/modules/{v}/kernel/a.ko"),
+            b"a".to_vec(),
+            Some("a"),
+        ),
+        (
+            format!("/lib/modules/{v}/kernel/b.ko"),
+            b"a".to_vec(),
+            Some("a"),
+        ),
+        // Of the names of a file the last has the content, and this one is of no kernel.
+        ("/usr/share/z/a.ko".to_owned(), b"a".to_vec(), Some("a")),
+    ] {
+        let options = FileOptions::new(path);
+        let options = match link {
+            Some(identity) => options.hardlink(identity),
+            None => options,
+        };
+        builder.with_file_contents(content, options).unwrap();
+    }
+    let mut repository = Repository::new();
+    repository.add(&builder.build().unwrap());
+    repository.publish();
+    let asker = Asker::new();
+    let kernel = asker.rpm(repository.source("kernel"));
+    assert_eq!(modules(&kernel), ["kernel/a.ko", "kernel/b.ko"]);
+    for name in ["kernel/a.ko", "kernel/b.ko"] {
+        let module = kernel.modules.as_ref().unwrap().join(name);
+        assert_eq!(std::fs::read(module).unwrap(), b"a");
+    }
+}
+
+#[test]
+fn a_payload_that_is_not_read_is_named() {
+    for compressor in ["lzma", "bzip2"] {
+        let mut repository = Repository::new();
+        let package = whole(EL7, CompressionWithLevel::Gzip(1));
+        repository.add(&packed_with(&package, compressor));
+        repository.publish();
+        let error = refused(&repository);
+        let words = format!("its payload is compressed with {compressor}, which is not read");
+        assert!(error.contains(&words), "{error}");
     }
 }
 
