@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::{
-    AptSource, AptSuite, Archive, Cgroup, Check, Image, ImageSource, Kernel, KernelSource, Plan,
-    Project, Settings,
+    AptSource, AptSuite, Archive, ArchiveSource, Cgroup, Check, Image, ImageSource, Kernel,
+    KernelSource, OciSource, Plan, Project, RpmSource, Settings,
 };
 
 /// Notes are broken into lines of about this many characters.
@@ -308,9 +308,42 @@ impl fmt::Display for KernelSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             KernelSource::Apt(apt) => apt.fmt(formatter),
-            KernelSource::Rpm { base, package } => write!(formatter, "{base}: {package}"),
+            KernelSource::Rpm(rpm) => rpm.fmt(formatter),
+            KernelSource::Download(download) => formatter.write_str(&download.url),
             KernelSource::Path { kernel, .. } => kernel.display().fmt(formatter),
             KernelSource::Locked { source, .. } => write!(formatter, "{source} (locked)"),
+            KernelSource::Oci(oci) => oci.fmt(formatter),
+            KernelSource::Archive(archive) => archive.fmt(formatter),
+        }
+    }
+}
+
+impl fmt::Display for RpmSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.base, self.package)?;
+        match &self.version {
+            Some(version) => write!(formatter, " {version}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for OciSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", self.reference)?;
+        if self.architecture != "amd64" {
+            write!(formatter, " {}", self.architecture)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ArchiveSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(formatter)?;
+        match &self.image {
+            Some(image) => write!(formatter, " {image}"),
+            None => Ok(()),
         }
     }
 }
@@ -323,20 +356,8 @@ impl fmt::Display for ImageSource {
                 path.display().fmt(formatter)
             }
             ImageSource::Program(program) => write!(formatter, "program {program}"),
-            ImageSource::Oci(oci) => {
-                write!(formatter, "{}", oci.reference)?;
-                if oci.architecture != "amd64" {
-                    write!(formatter, " {}", oci.architecture)?;
-                }
-                Ok(())
-            }
-            ImageSource::Archive(archive) => {
-                archive.path.display().fmt(formatter)?;
-                match &archive.image {
-                    Some(image) => write!(formatter, " {image}"),
-                    None => Ok(()),
-                }
-            }
+            ImageSource::Oci(oci) => oci.fmt(formatter),
+            ImageSource::Archive(archive) => archive.fmt(formatter),
             ImageSource::Daemon(daemon) => {
                 write!(formatter, "{} {}", daemon.engine.program(), daemon.image)
             }

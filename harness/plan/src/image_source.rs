@@ -103,16 +103,26 @@ pub(crate) fn tarball(mut table: Table<'_>, project: &Path) -> Option<ImageSourc
         return Some(ImageSource::Tarball(tarball?));
     }
     let address = value.parsed(url);
+    let checksum = checksum(&table, "a tarball");
+    table.finish();
+    Some(ImageSource::Download(DownloadSource {
+        url: address?,
+        checksum: checksum?,
+    }))
+}
+
+/// What a fetched file must come to: `sha256`, or `checksums`.
+pub(crate) fn checksum(table: &Table<'_>, what: &str) -> Option<Checksum> {
     let sha256 = table.value("sha256").map(|value| value.parsed(sha256));
     let checksums = table.value("checksums").map(|value| value.parsed(url));
-    let checksum = match (sha256, checksums) {
+    match (sha256, checksums) {
         (Some(digest), None) => digest.map(Checksum::Sha256),
         (None, Some(file)) => file.map(Checksum::File),
         (given, _) => {
             let message = if given.is_some() {
-                "`sha256` and `checksums` at once"
+                "`sha256` and `checksums` at once".to_owned()
             } else {
-                "a tarball that is fetched, without `sha256` or `checksums`"
+                format!("{what} that is fetched, without `sha256` or `checksums`")
             };
             table.report(
                 Refusal::new(message)
@@ -121,12 +131,7 @@ pub(crate) fn tarball(mut table: Table<'_>, project: &Path) -> Option<ImageSourc
             );
             None
         }
-    };
-    table.finish();
-    Some(ImageSource::Download(DownloadSource {
-        url: address?,
-        checksum: checksum?,
-    }))
+    }
 }
 
 fn platform(table: &Table<'_>) -> Option<String> {

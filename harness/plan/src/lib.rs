@@ -14,6 +14,7 @@ mod error;
 mod expectation;
 mod image_source;
 mod images;
+mod kernel_source;
 mod kernels;
 mod load;
 mod lock;

@@ -30,21 +30,23 @@ pub enum KernelSource {
     /// A package of a Debian-style archive.
     Apt(AptSource),
     /// A package of an RPM repository.
-    Rpm {
-        /// The folder that holds repodata/.
-        base: String,
-        /// `kernel`, `kernel-core`, …
-        package: String,
-    },
-    /// A bzImage or vmlinux on this machine.
+    Rpm(RpmSource),
+    /// A kernel, package or tar that is fetched.
+    Download(DownloadSource),
+    /// A file or folder of this machine.
     Path {
-        /// The kernel.
+        /// A bzImage or vmlinux, a .deb, .rpm or tar with a kernel, or the folder of a
+        /// build tree or of an installed kernel (boot/ and lib/modules/).
         kernel: PathBuf,
-        /// The folder with its modules (what would be /lib/modules/VERSION);
-        /// none: look beside the kernel (`../lib/modules/VERSION`), else all is
-        /// taken to be built in.
+        /// The folder with a bzImage's or vmlinux's modules (what would be
+        /// /lib/modules/VERSION); none: look beside the kernel
+        /// (`../lib/modules/VERSION`), else all is taken to be built in.
         modules: Option<PathBuf>,
     },
+    /// An image of a registry that holds a kernel.
+    Oci(OciSource),
+    /// An image in a file or folder that holds a kernel.
+    Archive(ArchiveSource),
     /// One of the others, at what a lock file has for it.
     Locked {
         /// The one that had it when the lock was made.
@@ -54,6 +56,23 @@ pub enum KernelSource {
     },
 }
 
+/// A kernel's package in an RPM repository. What it is split into (kernel-core,
+/// kernel-modules, …) comes with it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RpmSource {
+    /// The folder that holds repodata/, as a URL: http, https or file.
+    pub base: String,
+    /// `kernel`, `kernel-core`, `kernel-default`, …
+    pub package: String,
+    /// `3.10.0-1160.el7`, or its beginning up to a dash, or a glob; none: the newest.
+    pub version: Option<String>,
+    /// A file of OpenPGP keys, one of which must have signed repomd.xml or the
+    /// packages; none: a key shipped for that repository, where there is one.
+    pub key: Option<PathBuf>,
+    /// Take what was signed by a key that has expired since, as an archive needs.
+    pub allow_expired: bool,
+}
+
 /// What a lock file keeps of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pin {
@@ -61,6 +80,14 @@ pub enum Pin {
     Packages(Vec<LockedPackage>),
     /// `sha256:…` of what the source comes to.
     Digest(String),
+    /// The version of a package of an RPM repository, and `sha256:…` of what it and
+    /// its siblings come to.
+    Version {
+        /// As the repository has it.
+        version: String,
+        /// Over the packages.
+        digest: String,
+    },
     /// Nothing: it is a part of this program.
     Program,
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Refusal, Table, Value};
 use crate::image_source;
+use crate::kernel_source;
 use crate::similar::{nearest, quoted_list};
 use crate::{AptSource, AptSuite, Archive, ImageSource, KernelSource, PinnedPackage};
 
@@ -84,7 +85,7 @@ fn kind(table: &Table<'_>, kinds: &[&'static str]) -> Option<&'static str> {
 }
 
 fn kernel_source(mut table: Table<'_>, project: &Path) -> Option<KernelSource> {
-    match kind(&table, &["apt", "rpm", "path"])? {
+    match kind(&table, &["apt", "rpm", "url", "path", "oci"])? {
         "apt" => {
             table.describe("an apt source of a kernel");
             let suites = apt_suites(&table, project);
@@ -98,26 +99,10 @@ fn kernel_source(mut table: Table<'_>, project: &Path) -> Option<KernelSource> {
                 pinned: pinned?,
             }))
         }
-        "rpm" => {
-            table.describe("an rpm source");
-            let base = table.value("rpm").and_then(|value| value.parsed(url));
-            let package = package(&table, "\"kernel\"");
-            table.finish();
-            Some(KernelSource::Rpm {
-                base: base?,
-                package: package?,
-            })
-        }
-        _ => {
-            table.describe("a path source");
-            let kernel = path(&table, "path", project);
-            let modules = path(&table, "modules", project);
-            table.finish();
-            Some(KernelSource::Path {
-                kernel: kernel?,
-                modules,
-            })
-        }
+        "rpm" => kernel_source::rpm(table, project),
+        "url" => kernel_source::download(table),
+        "oci" => kernel_source::oci(table, project),
+        _ => kernel_source::local(table, project),
     }
 }
 
@@ -378,7 +363,7 @@ pub(crate) fn url(text: &str) -> Result<String, Refusal> {
     }
 }
 
-fn package(table: &Table<'_>, example: &str) -> Option<String> {
+pub(crate) fn package(table: &Table<'_>, example: &str) -> Option<String> {
     table
         .required("package", example)?
         .parsed(one_word("package"))

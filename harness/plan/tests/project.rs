@@ -67,9 +67,12 @@ fn no_mirror_is_named() {
     let mut archives: Vec<Archive> = kernels
         .flat_map(|source| match source {
             KernelSource::Apt(source) => apt(source),
-            KernelSource::Rpm { base, .. } => vec![Archive::Url(base.clone())],
+            KernelSource::Rpm(source) => vec![Archive::Url(source.base.clone())],
+            KernelSource::Download(source) => panic!("{} has no mirror", source.url),
+            KernelSource::Oci(source) => panic!("{} has no mirror", source.reference),
             KernelSource::Path { kernel, .. } => panic!("{} is on one machine", kernel.display()),
             KernelSource::Locked { .. } => panic!("no file says what a lock does"),
+            KernelSource::Archive(source) => panic!("{} is on one machine", source.path.display()),
         })
         .collect();
     let images = project.images.iter().flat_map(|entry| &entry.image.sources);

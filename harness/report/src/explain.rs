@@ -126,13 +126,16 @@ fn what_ran(page: &mut String, run: &Run, cell: &Cell) {
     if let Some(kernel) = run.kernel(&cell.kernel) {
         let release = kernel.release.as_deref().unwrap_or("never came up");
         row(page, "kernel", &format!("{} ({release})", kernel.id));
-        let package: Vec<&str> = ["name", "version", "path"]
+        let package: Vec<&str> = ["name", "version", "path", "oci", "archive", "image"]
             .iter()
             .filter_map(|key| kernel.package.get(*key))
             .map(String::as_str)
             .collect();
         if !package.is_empty() {
             row(page, "", &package.join(" "));
+        }
+        if let Some(signature) = kernel.package.get("signature") {
+            row(page, "", &format!("signature: {signature}"));
         }
         if let Some(line) = &kernel.command_line {
             row(page, "booted with", line);

@@ -188,7 +188,8 @@ pub struct KernelColumn {
     pub optional: bool,
     /// uname's release.
     pub release: Option<String>,
-    /// Where it came from: `name`, `version`, `url`, `sha256`, or `path`.
+    /// Where it came from: `name`, `version`, `url`, `sha256`, or `path`, or `oci`; of
+    /// an RPM repository's, `signature` says who signed it, or `none`.
     pub package: BTreeMap<String, String>,
     /// The whole command line it was started with.
     pub command_line: Option<String>,

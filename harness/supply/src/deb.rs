@@ -1,16 +1,16 @@
 //! Debian binary packages: deb(5), format 2.0.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fs_err as fs;
 
+pub use crate::tree::Link;
 use crate::tree::{
-    ContentError, Kind, Member, Spool, TarError, Visited, check_path, read_members, visit_tar,
+    ContentError, ExtractError, Kind, Member, Spool, TarError, Visited, extract_tar, read_members,
+    visit_tar,
 };
 
 /// The largest control file taken, bytes; real ones are below 1 MiB.
@@ -67,9 +67,14 @@ pub enum DebReason {
     /// The control file is not text.
     #[error("its control file is not UTF-8")]
     ControlText,
-    /// A file could not be written where it is unpacked.
-    #[error("unpacking: {0}")]
-    Unpack(io::Error),
+    /// A part could not be unpacked.
+    #[error("its {part}: {source}")]
+    Extract {
+        /// The ar member.
+        part: String,
+        /// Why.
+        source: ExtractError,
+    },
 }
 
 /// A file of a package's control archive: `md5sums`, `conffiles`, `postinst`, …
@@ -96,11 +101,50 @@ pub struct Deb {
 impl Deb {
     /// A field of the control file, its first line.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.control.lines().find_map(|line| {
-            let (field, value) = line.split_once(':')?;
-            field.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        field(&self.control, name)
     }
+}
+
+/// Name and version of a package.
+///
+/// # Errors
+/// When it is no sound package of format 2.0, or does not say.
+pub fn identity(path: &Path) -> Result<(String, String), DebError> {
+    let mut control = None;
+    parts(path, &mut |name, part| {
+        if !name.starts_with("control.tar") {
+            return Ok(());
+        }
+        visit_tar(part, &mut |head: Visited<'_>, data| {
+            if matches!(head.path, b"control" | b"./control") {
+                let mut bytes = Vec::new();
+                data.take(MAX_CONTROL)
+                    .read_to_end(&mut bytes)
+                    .map_err(TarError::Read)?;
+                control = Some(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            Ok(())
+        })
+        .map_err(|source| tar(name, source))
+    })?;
+    let missing = |part| DebError {
+        path: path.to_path_buf(),
+        reason: DebReason::Missing { part },
+    };
+    let control = control.ok_or_else(|| missing("control file"))?;
+    let field = |name| field(&control, name).map(str::to_owned);
+    Ok((
+        field("Package").ok_or_else(|| missing("name in its control file"))?,
+        field("Version").ok_or_else(|| missing("version in its control file"))?,
+    ))
+}
+
+/// A field of a control file, its first line.
+fn field<'control>(control: &'control str, name: &str) -> Option<&'control str> {
+    control.lines().find_map(|line| {
+        let (field, value) = line.split_once(':')?;
+        field.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
 }
 
 /// Reads a package; file content goes to the spool.
@@ -194,19 +238,14 @@ pub fn extract(
     let mut links = Vec::new();
     let mut found = false;
     parts(path, &mut |name, part| {
-        if !name.starts_with("data.tar") {
-            return Ok(());
+        if name.starts_with("data.tar") {
+            found = true;
+            links = extract_tar(part, destination, place).map_err(|source| DebReason::Extract {
+                part: name.to_owned(),
+                source,
+            })?;
         }
-        found = true;
-        let mut failed = None;
-        visit_tar(part, &mut |head: Visited<'_>, data| {
-            if failed.is_none() {
-                failed = extract_member(&head, data, destination, place, &mut links).err();
-            }
-            Ok(())
-        })
-        .map_err(|source| tar(name, source))?;
-        failed.map_or(Ok(()), Err)
+        Ok(())
     })?;
     if !found {
         return Err(DebError {
@@ -215,70 +254,6 @@ pub fn extract(
         });
     }
     Ok(links)
-}
-
-/// A link of a package, not yet made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link {
-    /// A symbolic one.
-    Symbolic {
-        /// Below the destination.
-        place: String,
-        /// As the package has it.
-        target: String,
-    },
-    /// Another name of a file.
-    Hard {
-        /// Below the destination.
-        place: String,
-        /// Below the destination.
-        target: String,
-    },
-}
-
-fn extract_member(
-    head: &Visited<'_>,
-    data: &mut dyn Read,
-    destination: &Path,
-    place: &dyn Fn(&str) -> Option<String>,
-    links: &mut Vec<Link>,
-) -> Result<(), DebReason> {
-    // What is unpacked so is only ever looked up by names that are text.
-    let placed = |path: &[u8]| {
-        let path = std::str::from_utf8(path).ok()?;
-        place(path.trim_start_matches("./").trim_end_matches('/'))
-    };
-    let Some(to) = placed(head.path) else {
-        return Ok(());
-    };
-    check_path(to.as_bytes()).map_err(|error| DebReason::Tar {
-        part: "data.tar".into(),
-        source: TarError::Tree(error.into()),
-    })?;
-    let target = destination.join(&to);
-    match head.kind {
-        tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent).map_err(DebReason::Unpack)?;
-            }
-            let mut file = fs::File::create(&target).map_err(DebReason::Unpack)?;
-            io::copy(data, &mut file).map_err(DebReason::Unpack)?;
-            let mode = head.mode & 0o755 | 0o600;
-            fs::set_permissions(&target, Permissions::from_mode(mode))
-                .map_err(DebReason::Unpack)?;
-        }
-        tar::EntryType::Symlink => links.push(Link::Symbolic {
-            place: to,
-            target: String::from_utf8_lossy(head.link).into_owned(),
-        }),
-        tar::EntryType::Link => {
-            if let Some(target) = placed(head.link) {
-                links.push(Link::Hard { place: to, target });
-            }
-        }
-        _ => {}
-    }
-    Ok(())
 }
 
 fn tar(part: &str, source: TarError) -> DebReason {

@@ -22,6 +22,8 @@ use crate::tree::{self, ContentError, DirectoryError, Inode, Spool, TarError, Tr
 
 mod download;
 
+pub(crate) use download::{checksum, tarball as fetched};
+
 const DISK: &str = "root.squashfs";
 const RECORD: &str = "image.json";
 
@@ -207,14 +209,14 @@ impl Maker<'_> {
     ) -> Result<ImageDisk, ImageError> {
         let sha256 = match &source.checksum {
             plan::Checksum::Sha256(sha256) => sha256.clone(),
-            plan::Checksum::File(url) => download::checksum(self.cache, http, url, &source.url)?,
+            plan::Checksum::File(url) => checksum(self.cache, http, url, &source.url)?,
         };
         let words = BTreeMap::from([
             ("tarball".to_owned(), source.url.clone()),
             ("sha256".to_owned(), sha256.clone()),
         ]);
         self.tar(&sha256, words, || {
-            download::tarball(self.cache, http, &source.url, &sha256)
+            fetched(self.cache, http, &source.url, &sha256)
         })
     }
 

@@ -1,7 +1,13 @@
-//! Kernels: from packages, or as files of this machine.
+//! Kernels: from packages, from files fetched or of this machine, from build trees,
+//! from images. Whatever the source, it ends as [`KernelFiles`].
 
+mod archive;
+mod build_tree;
+mod layout;
 mod local;
 mod packaged;
+mod rpms;
+mod unpacked;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,11 +16,17 @@ use std::path::PathBuf;
 use crate::apt::AptError;
 use crate::cache::CacheError;
 use crate::deb::DebError;
-use crate::tree::DirectoryError;
+use crate::image::ImageError;
+use crate::oci::OciError;
+use crate::rpm::{PackageError, RpmError};
+use crate::tree::{ContentError, DirectoryError, ExtractError};
 
+pub use archive::{at_path, downloaded, in_image};
 pub use local::local;
 pub(crate) use packaged::is_unpacked;
 pub use packaged::{Packaged, packaged};
+pub use rpms::rpms;
+pub(crate) use rpms::rpms_unpacked;
 
 /// A kernel, ready to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +41,7 @@ pub struct KernelFiles {
     /// `6.1.0-50-cloud-amd64`, as the image itself says; none where it does not.
     pub release: Option<String>,
     /// Where it is from, for the report: name, version, url and sha256 of a
-    /// package, or the path of a file.
+    /// package, and who signed it; or the path of a file; or an image's reference.
     pub package: BTreeMap<String, String>,
     /// `sha256:…` of what it was made from.
     pub digest: String,
@@ -66,6 +78,9 @@ pub enum KernelError {
         /// The digest it has.
         actual: String,
     },
+    /// A file that is known by its digest is not fetched to see whether it is there.
+    #[error("not fetched yet, and not asked for: a file is only known by its digest")]
+    NotLookedAt,
     /// A lock that is not one of its kind of source.
     #[error("matrix.lock has no packages for it\nhint: `matrix update` writes it anew")]
     LockKind,
@@ -86,15 +101,52 @@ pub enum KernelError {
     /// The folder of modules that was named cannot be read.
     #[error("the modules: {0}")]
     Modules(#[from] DirectoryError),
-    /// RPM repositories are not read.
+    /// The RPM repository does not have it, or cannot be reached or verified.
+    #[error(transparent)]
+    Repository(#[from] RpmError),
+    /// A file that is no sound RPM package.
+    #[error(transparent)]
+    Rpm(#[from] PackageError),
+    /// A file, or that of its checksum, could not be fetched.
+    #[error(transparent)]
+    Download(Box<ImageError>),
+    /// A tar is broken.
+    #[error("{}: {source}", path.display())]
+    Tar {
+        /// The tar.
+        path: PathBuf,
+        /// Why.
+        source: ExtractError,
+    },
+    /// The image is not to be had, or broken.
+    #[error(transparent)]
+    Image(#[from] OciError),
+    /// Content of an image could not be read.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// More than one kernel where one is meant.
     #[error(
-        "{package} of {base}: RPM repositories cannot be read by this version\nhint: unpack the package (rpm2cpio) and name its vmlinuz: source = {{ path = \"boot/vmlinuz-…\", modules = \"lib/modules/…\" }}"
+        "{what} has several kernels: {which}\nhint: name one of them by its own path, or make a tar of its boot/ and lib/modules/"
     )]
-    Rpm {
-        /// The repository.
-        base: String,
-        /// The package.
-        package: String,
+    Several {
+        /// The file, folder or image.
+        what: String,
+        /// Their releases, or where they are.
+        which: String,
+    },
+    /// A build tree in which nothing was built.
+    #[error("{}: a kernel's build tree without arch/x86/boot/bzImage\nhint: make bzImage modules", folder.display())]
+    NotBuilt {
+        /// The tree.
+        folder: PathBuf,
+    },
+    /// `modules` beside something that brings its own.
+    #[error("{}: it brings its own modules, and {} is named besides\nhint: leave `modules` away", path.display(), modules.display())]
+    NeedlessModules {
+        /// The file or folder.
+        path: PathBuf,
+        /// As named.
+        modules: PathBuf,
     },
     /// The record of what was unpacked is damaged.
     #[error("{}: not a record of an unpacked kernel", path.display())]

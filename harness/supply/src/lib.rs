@@ -14,10 +14,12 @@ pub mod oci;
 pub mod openpgp;
 pub mod progress;
 pub mod purpose;
+pub mod rpm;
 mod supply;
 pub mod tools;
 pub mod tree;
 
+pub use self::rpm::{Rpm, RpmError};
 pub use apt::{Apt, AptError, AptOptions, Package, Universe};
 pub use cache::{Cache, CacheError, Key};
 pub use http::{Http, HttpError, HttpOptions};

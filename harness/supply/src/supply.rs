@@ -12,11 +12,14 @@ use std::sync::Arc;
 use crate::apt::{Apt, AptError, Package, Universe};
 use crate::cache::{Cache, CacheError, Key};
 use crate::http::{Http, HttpOptions};
-use crate::image::{ImageDisk, ImageError, Maker};
+use crate::image::{self, ImageDisk, ImageError, Maker};
 use crate::kernel::{self, KernelError, KernelFiles, Packaged};
+use crate::oci::archive::Archive;
 use crate::oci::{OciError, Registries, Resolved};
 use crate::progress::Progress;
+use crate::rpm::{Rpm, Trust};
 use crate::tools::{Tool, ToolError, Tools};
+use crate::tree::Spool;
 
 /// How a [`Supply`] works.
 #[derive(Clone)]
@@ -84,6 +87,7 @@ fn tried<E: std::fmt::Display>(errors: &[(String, E)]) -> String {
 pub struct Supply {
     cache: Arc<Cache>,
     apt: Arc<Apt>,
+    rpm: Rpm,
     tools: Tools,
     http: Arc<Http>,
     registries: Registries,
@@ -155,10 +159,12 @@ impl Supply {
             Arc::clone(&http),
             Arc::clone(&progress),
         )));
+        let rpm = Rpm::new(Arc::clone(&cache), Arc::clone(&http), Arc::clone(&progress));
         let tools = Tools::new(Arc::clone(&cache), Arc::clone(&apt), Arc::clone(&progress));
         Ok(Self {
             cache,
             apt,
+            rpm,
             tools,
             http,
             registries,
@@ -237,15 +243,85 @@ impl Supply {
                     || Ok(self.fetch(source, &resolved)?),
                 )
             }
-            plan::KernelSource::Path { kernel, modules } => {
-                kernel::local(kernel, modules.as_deref())
+            plan::KernelSource::Rpm(source) => {
+                let set = self.rpm.resolve(source)?;
+                if set.trust == Trust::Nobody {
+                    self.progress.note(&format!(
+                        "{}: no key is given, so nothing but its own checksums vouches for its \
+                         packages; `key = \"PATH\"` asks for a signature",
+                        set.base
+                    ));
+                }
+                kernel::rpms(&set, &self.cache, || self.rpm.fetch(source, &set))
             }
             plan::KernelSource::Locked { source, pin } => self.locked_kernel(source, pin),
-            plan::KernelSource::Rpm { base, package } => Err(KernelError::Rpm {
-                base: base.clone(),
-                package: package.clone(),
-            }),
+            plan::KernelSource::Download(source) => {
+                let sha256 = self
+                    .sha256_of(source)
+                    .map_err(|error| KernelError::Download(Box::new(error)))?;
+                kernel::downloaded(&source.url, &sha256, &self.cache, || {
+                    image::fetched(&self.cache, &self.http, &source.url, &sha256)
+                        .map_err(|error| KernelError::Download(Box::new(error)))
+                })
+            }
+            plan::KernelSource::Path { kernel, modules } => {
+                kernel::at_path(kernel, modules.as_deref(), &self.cache)
+            }
+            plan::KernelSource::Oci(source) => self.kernel_of_registry(source),
+            plan::KernelSource::Archive(source) => self.kernel_of_archive(source),
         }
+    }
+
+    /// What the bytes of a file to fetch must come to.
+    fn sha256_of(&self, source: &plan::DownloadSource) -> Result<String, ImageError> {
+        match &source.checksum {
+            plan::Checksum::Sha256(sha256) => Ok(sha256.clone()),
+            plan::Checksum::File(url) => image::checksum(&self.cache, &self.http, url, &source.url),
+        }
+    }
+
+    fn kernel_of_registry(&self, source: &plan::OciSource) -> Result<KernelFiles, KernelError> {
+        let resolved = self.registries.resolve(source)?;
+        let what = source.reference.to_string();
+        let mut files = kernel::in_image(
+            resolved.manifest.config.digest.as_str(),
+            &what,
+            &self.cache,
+            || {
+                let config = self.registries.config(source, &resolved)?;
+                let spool = self.spool()?;
+                Ok(self.registries.tree(source, &resolved, &config, &spool)?)
+            },
+        )?;
+        files.package = resolved.words();
+        Ok(files)
+    }
+
+    fn kernel_of_archive(&self, source: &plan::ArchiveSource) -> Result<KernelFiles, KernelError> {
+        let limits = self.registries.limits();
+        let staging = self.cache.staging()?;
+        let archive = Archive::open(&source.path, staging.path(), limits)?;
+        let chosen = archive.choose(source.image.as_deref(), &source.architecture)?;
+        let what = source.path.display().to_string();
+        let mut files = kernel::in_image(chosen.digest.as_str(), &what, &self.cache, || {
+            Ok(archive.tree(&chosen, &self.spool()?, limits)?)
+        })?;
+        files.package.insert("archive".to_owned(), what);
+        let image = source.image.clone();
+        files
+            .package
+            .extend(image.map(|image| ("image".to_owned(), image)));
+        files
+            .package
+            .insert("digest".to_owned(), chosen.digest.to_string());
+        Ok(files)
+    }
+
+    /// On the cache's file system: it grows to the size of an image. The folder goes
+    /// at once, the spool has no name there.
+    fn spool(&self) -> Result<Arc<Spool>, KernelError> {
+        let folder = self.cache.staging()?;
+        Ok(Spool::new(folder.path())?)
     }
 
     /// The image of the first source that has it. `programs` are those a
@@ -413,8 +489,12 @@ fn kernel_words(source: &plan::KernelSource) -> String {
         plan::KernelSource::Apt(source) => {
             format!("{} of {}", source.packages.join(" "), suites(source))
         }
-        plan::KernelSource::Rpm { base, package } => format!("{package} of {base}"),
-        plan::KernelSource::Path { kernel, .. } => kernel.display().to_string(),
+        plan::KernelSource::Rpm(source) => format!("{} of {}", source.package, source.base),
+        plan::KernelSource::Download(source) => source.url.clone(),
+        // Their errors say where.
+        plan::KernelSource::Path { .. } => "the path".to_owned(),
+        plan::KernelSource::Oci(source) => source.reference.registry.clone(),
+        plan::KernelSource::Archive(_) => "the archive".to_owned(),
         plan::KernelSource::Locked { source, .. } => kernel_words(source),
     }
 }

@@ -9,6 +9,7 @@
 mod content;
 mod digest;
 mod directory;
+mod extract;
 mod layer;
 mod path;
 mod pax;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 pub use content::{Content, ContentError, Spool};
 pub use digest::digest;
 pub use directory::{DirectoryError, Walk, fingerprint, read as read_directory};
+pub use extract::{ExtractError, Link, MOST_EXTRACTED, extract_tar};
 pub use layer::{Layer, LayerError};
 pub use path::{PathError, check as check_path};
 pub use tar_reader::{

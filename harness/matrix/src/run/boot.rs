@@ -553,6 +553,7 @@ impl<'a> Bootery<'a> {
                 command_line: Some(facts.command_line.clone()),
                 facts: Some((&facts).into()),
                 slowdown_permille: Some((slowdown * 1000.0) as u64),
+                notes: record::notes(kernel, &prepared.files.package),
                 ..record::column(kernel)
             }),
         });

@@ -102,6 +102,16 @@ pub(crate) fn column(kernel: &Kernel) -> KernelColumn {
     }
 }
 
+/// The entry's own words, and what has to be said of where its kernel came from.
+pub(crate) fn notes(kernel: &Kernel, package: &BTreeMap<String, String>) -> Option<String> {
+    let unsigned = package.get("signature").is_some_and(|it| it == "none");
+    let warning = unsigned.then_some(
+        "No key was given: nothing but the repository's own checksums vouches for this kernel.",
+    );
+    let words: Vec<&str> = kernel.notes.as_deref().into_iter().chain(warning).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
 /// An image's rows, with its digest once it is built.
 pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
     ImageRow {

@@ -280,7 +280,7 @@ fn cell_id(kernel: &Kernel, image: &Image, check: &Check) -> CellId {
 
 /// `linux-image-6.1.0-50-cloud-amd64 6.1.170-1`, or the path.
 fn package_words(package: &BTreeMap<String, String>) -> String {
-    ["name", "version", "path"]
+    ["name", "version", "path", "oci", "archive", "image"]
         .iter()
         .filter_map(|key| package.get(*key))
         .map(String::as_str)

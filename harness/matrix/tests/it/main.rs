@@ -10,6 +10,7 @@ mod columns;
 mod death;
 mod files;
 mod github;
+mod kernel_sources;
 mod lock;
 mod loopback;
 mod mirror;

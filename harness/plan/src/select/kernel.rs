@@ -12,7 +12,7 @@
 //! | any of these and `+` | the entry without its variants |
 //! | any of these and `@VERSION` | the same at that version of its package, without default variants: `6.1@6.1.170-1` |
 //! | any of these and `@TIME` | the same from snapshot.debian.org: `6.1@20260101T000000Z` |
-//! | `./bzImage` | a file: anything with a slash, or a file's name that is no entry's |
+//! | `./bzImage`, `../linux` | a file or a build tree: anything with a slash, or a file's name that is no entry's |
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -152,16 +152,11 @@ fn kernels_of(
     entries.into_iter().flat_map(expand).collect()
 }
 
-/// A kernel that has no entry.
+/// A kernel that has no entry: a file, or a folder such as a build tree.
 fn file(selector: &str, directory: &Path) -> Result<Kernel, Option<String>> {
     let path = directory.join(selector);
-    if !path.is_file() {
-        let what = if path.exists() {
-            "is no file"
-        } else {
-            "is not there"
-        };
-        return Err(Some(format!("{} {what}", path.display())));
+    if !path.exists() {
+        return Err(Some(format!("{} is not there", path.display())));
     }
     Ok(Kernel {
         id: selector.to_owned(),

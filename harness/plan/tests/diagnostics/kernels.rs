@@ -128,7 +128,7 @@ error: a source that does not say of which kind it is
 3 | source = { atp = "debian", suite = "bookworm", package = "linux" }
   |            ^^^ unknown kind
   |
-  = hint: did you mean `apt`? a source has one of `apt`, `rpm` and `path`
+  = hint: did you mean `apt`? a source has one of `apt`, `rpm`, `url`, `path` and `oci`
 
 error: a source that does not say of which kind it is
  --> kernels.toml:7:10
@@ -136,7 +136,7 @@ error: a source that does not say of which kind it is
 7 | source = { suite = "bookworm" }
   |          ^^^^^^^^^^^^^^^^^^^^^^ no kind in here
   |
-  = hint: a source has one of `apt`, `rpm` and `path`
+  = hint: a source has one of `apt`, `rpm`, `url`, `path` and `oci`
 
 error: a source cannot be `rpm` and `path` at once
   --> kernels.toml:11:10
@@ -170,7 +170,7 @@ error: unknown key `suite`
 3 | source = { rpm = "https://example.org", package = "kernel", suite = "bookworm" }
   |                                                             ^^^^^
   |
-  = hint: an rpm source has `rpm` and `package`
+  = hint: an rpm source has `rpm`, `package`, `version`, `key` and `allow-expired`
 "#]]
     );
 }
@@ -443,6 +443,78 @@ error: `snapshot` is of Debian's own archives
    |                                                                                             ^^^^^^^^^^^^^^^^^^
    |
    = hint: of another archive, write the URL of its snapshot as the archive
+"#]]
+    );
+}
+
+#[test]
+fn sources_of_files_and_images_with_mistakes() {
+    assert_data_eq!(
+        kernels(
+            "[[kernel]]\nversion = \"6.1\"\nsource = { url = \"ftp://example.org/k\", sha256 = \"12\" }\n\n[[kernel]]\nversion = \"6.2\"\nsource = { url = \"https://example.org/k.deb\" }\n\n[[kernel]]\nversion = \"6.3\"\nsource = { oci = \"Quay.io/Kernel\" }\n\n[[kernel]]\nversion = \"6.4\"\nsource = { oci = \"./layout\", insecure = true }\n\n[[kernel]]\nversion = \"6.5\"\nsource = { rpm = \"file://srv\", package = \"kernel\", version = \"\", key = \"\" }\n"
+        ),
+        str![[r#"
+error: `ftp://example.org/k` is not a URL
+ --> kernels.toml:3:18
+  |
+3 | source = { url = "ftp://example.org/k", sha256 = "12" }
+  |                  ^^^^^^^^^^^^^^^^^^^^^
+  |
+  = hint: a URL begins with https://, http:// or file:///
+
+error: `12` is no SHA-256
+ --> kernels.toml:3:50
+  |
+3 | source = { url = "ftp://example.org/k", sha256 = "12" }
+  |                                                  ^^^^
+  |
+  = hint: 64 hexadecimal digits, as sha256sum prints
+
+error: a kernel that is fetched, without `sha256` or `checksums`
+ --> kernels.toml:7:10
+  |
+7 | source = { url = "https://example.org/k.deb" }
+  |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  |
+  = hint: give one: sha256 = "64 hexadecimal digits", or checksums = "URL of a SHA256SUMS"
+
+error: `Quay.io/Kernel` is no image of a registry: names in a registry are in lower case
+  --> kernels.toml:11:18
+   |
+11 | source = { oci = "Quay.io/Kernel" }
+   |                  ^^^^^^^^^^^^^^^^
+   |
+   = hint: a layout or archive of this machine (./layout), or an image of a registry (quay.io/lvh-images/kernel-images:6.6-main)
+
+error: unknown key `insecure`
+  --> kernels.toml:15:30
+   |
+15 | source = { oci = "./layout", insecure = true }
+   |                              ^^^^^^^^
+   |
+   = hint: an oci source has `oci` and `image`
+
+error: `file://srv` is not a URL
+  --> kernels.toml:19:18
+   |
+19 | source = { rpm = "file://srv", package = "kernel", version = "", key = "" }
+   |                  ^^^^^^^^^^^^
+   |
+   = hint: after file:// comes an absolute path: file:///srv/repository
+
+error: the version is empty
+  --> kernels.toml:19:62
+   |
+19 | source = { rpm = "file://srv", package = "kernel", version = "", key = "" }
+   |                                                              ^^
+
+error: `key` is empty
+  --> kernels.toml:19:72
+   |
+19 | source = { rpm = "file://srv", package = "kernel", version = "", key = "" }
+   |                                                                        ^^
+   |
+   = hint: a path relative to the project
 "#]]
     );
 }

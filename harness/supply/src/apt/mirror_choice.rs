@@ -91,7 +91,7 @@ impl Apt {
             reason,
         };
         let bytes = std::fs::read(key).map_err(|error| failed(error.to_string()))?;
-        let keyring = Keyring::from_file(&bytes).map_err(|error| failed(error.to_string()))?;
+        let keyring = Keyring::from_bytes(&bytes).map_err(|error| failed(error.to_string()))?;
         let place = Place {
             url,
             keyring: &keyring,

@@ -14,7 +14,7 @@ const LARGEST_TARBALL: u64 = 16 << 30;
 
 /// The SHA-256 a file of checksums has for the tarball at `tarball`. It is fetched
 /// anew each time, as what it lists may change, but where fetching is forbidden.
-pub(super) fn checksum(
+pub(crate) fn checksum(
     cache: &Cache,
     http: &Http,
     url: &str,
@@ -50,7 +50,7 @@ pub(super) fn checksum(
 }
 
 /// The tarball of this digest.
-pub(super) fn tarball(
+pub(crate) fn tarball(
     cache: &Cache,
     http: &Http,
     url: &str,

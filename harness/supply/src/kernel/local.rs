@@ -26,6 +26,20 @@ pub fn local(kernel: &Path, modules: Option<&Path>) -> Result<KernelFiles, Kerne
             .as_deref()
             .and_then(|release| beside(&image, release)),
     };
+    let configuration = facts
+        .release
+        .as_deref()
+        .and_then(|release| configuration(&image, modules.as_deref(), release));
+    files(image, facts, modules, configuration)
+}
+
+/// A kernel whose files stay where they are.
+pub(super) fn files(
+    image: PathBuf,
+    facts: Facts,
+    modules: Option<PathBuf>,
+    configuration: Option<PathBuf>,
+) -> Result<KernelFiles, KernelError> {
     let mut hash = Sha256::new();
     hash.update(facts.digest);
     if let Some(folder) = &modules {
@@ -37,10 +51,7 @@ pub fn local(kernel: &Path, modules: Option<&Path>) -> Result<KernelFiles, Kerne
         package.insert("modules".to_owned(), folder.display().to_string());
     }
     Ok(KernelFiles {
-        configuration: facts
-            .release
-            .as_deref()
-            .and_then(|release| configuration(&image, modules.as_deref(), release)),
+        configuration,
         image,
         modules,
         release: facts.release,
@@ -64,7 +75,11 @@ fn beside(image: &Path, release: &str) -> Option<PathBuf> {
     candidates.into_iter().find(|folder| folder.is_dir())
 }
 
-fn configuration(image: &Path, modules: Option<&Path>, release: &str) -> Option<PathBuf> {
+pub(super) fn configuration(
+    image: &Path,
+    modules: Option<&Path>,
+    release: &str,
+) -> Option<PathBuf> {
     let folder = image.parent()?;
     let mut candidates = vec![folder.join(format!("config-{release}"))];
     // A build tree: arch/x86/boot/bzImage, or vmlinux at its top.
@@ -82,7 +97,15 @@ fn configuration(image: &Path, modules: Option<&Path>, release: &str) -> Option<
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) release: Option<String>,
-    digest: [u8; 32],
+    pub(super) digest: [u8; 32],
+    kind: Kind,
+}
+
+impl Facts {
+    /// A bzImage, and not a vmlinux.
+    pub(super) fn is_bz_image(&self) -> bool {
+        self.kind == Kind::BzImage
+    }
 }
 
 /// Reads the whole image once: its kind from its head, its digest, and for an ELF
@@ -130,6 +153,7 @@ pub(super) fn inspect(path: &Path) -> Result<Facts, KernelError> {
     Ok(Facts {
         release,
         digest: hash.finalize().into(),
+        kind,
     })
 }
 

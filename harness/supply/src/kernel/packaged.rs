@@ -158,8 +158,9 @@ fn make(
     Ok(())
 }
 
-/// Where a file of a kernel package goes.
-fn place(path: &str) -> Option<String> {
+/// Where a file of a kernel package goes: of Debian's and of RPM's, which are laid out
+/// alike.
+pub(super) fn place(path: &str) -> Option<String> {
     if path.starts_with("boot/vmlinuz-") {
         return Some("vmlinuz".to_owned());
     }
@@ -171,6 +172,9 @@ fn place(path: &str) -> Option<String> {
     match file {
         "vmlinuz" | "config" => Some(file.to_owned()),
         "" | "System.map" | "build" | "source" => None,
+        // What el's and openSUSE's have beside the modules and nobody loads.
+        ".vmlinuz.hmac" | "bls.conf" | "vmlinux.gz" | "vmlinux.xz" | "vmlinux.zst" => None,
+        _ if file.starts_with("symvers") || file.starts_with("vdso/") => None,
         _ => Some(format!("modules/{file}")),
     }
 }
@@ -199,6 +203,22 @@ mod tests {
                 Some("modules/kernel/fs/ext4/ext4.ko.xz"),
             ),
             ("usr/lib/modules/7.0.1-amd64/build", None),
+            ("boot/vmlinuz-3.10.0-1160.el7.x86_64", Some("vmlinuz")),
+            (
+                "lib/modules/4.18.0-553.el8_10.x86_64/vmlinuz",
+                Some("vmlinuz"),
+            ),
+            (
+                "lib/modules/4.18.0-553.el8_10.x86_64/config",
+                Some("config"),
+            ),
+            (
+                "lib/modules/4.18.0-553.el8_10.x86_64/kernel/fs/ext4/ext4.ko.xz",
+                Some("modules/kernel/fs/ext4/ext4.ko.xz"),
+            ),
+            ("lib/modules/5.14.0-503.el9.x86_64/.vmlinuz.hmac", None),
+            ("lib/modules/5.14.0-503.el9.x86_64/symvers.gz", None),
+            ("usr/lib/modules/6.4.0-150600.23-default/vmlinux.xz", None),
             ("usr/lib/modules/7.0.1-amd64", None),
             ("usr/share/doc/linux-image-6.1.0-50-amd64/copyright", None),
         ] {

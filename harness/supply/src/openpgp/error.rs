@@ -91,6 +91,16 @@ pub enum OpenPgpError {
 }
 
 impl OpenPgpError {
+    /// Of two errors the one that says more.
+    #[must_use]
+    pub(crate) fn worse(self, other: OpenPgpError) -> OpenPgpError {
+        if other.rank() > self.rank() {
+            other
+        } else {
+            self
+        }
+    }
+
     /// Of several errors the one that came furthest says most: that a known key's
     /// signature does not fit matters more than that another key is not known.
     pub(super) fn rank(&self) -> u8 {

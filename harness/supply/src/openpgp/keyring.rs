@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use pgp::composed::{Deserializable, SignedPublicKey};
 use pgp::packet::Signature;
-use pgp::ser::Serialize as _;
 use pgp::types::KeyDetails;
 use sha2::{Digest, Sha256};
 
@@ -62,32 +61,9 @@ impl Keyring {
         ])
     }
 
-    /// The keys of a file's content, armoured or not, all of them in use.
-    pub fn from_file(bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
-        if !bytes.starts_with(b"-----") {
-            return Keyring::from_bytes(bytes);
-        }
-        let malformed = |reason: String| OpenPgpError::Keyring { reason };
-        let (keys, _) = SignedPublicKey::from_armor_many(bytes)
-            .map_err(|error| malformed(error.to_string()))?;
-        let mut plain = Vec::new();
-        for key in keys {
-            let key = key.map_err(|error| malformed(error.to_string()))?;
-            key.to_writer(&mut plain)
-                .map_err(|error| malformed(error.to_string()))?;
-        }
-        if plain.is_empty() {
-            return Err(malformed("it holds no public key".to_owned()));
-        }
-        Keyring::from_bytes(&plain)
-    }
-
-    /// The keys of a keyring that is not armoured, all of them in use.
+    /// The keys of a keyring, armoured or not, all of them in use.
     pub fn from_bytes(bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
-        if read(bytes, false, None)?.is_empty() {
-            let reason = "it holds no public key".to_owned();
-            return Err(OpenPgpError::Keyring { reason });
-        }
+        read(bytes, false, None)?;
         Ok(Keyring::new(vec![Source {
             bytes: Cow::Owned(bytes.to_vec()),
             removed: false,
@@ -165,7 +141,7 @@ impl Keyring {
     /// Fingerprints of the keys in use of which neither the primary key nor a subkey
     /// can sign.
     #[cfg(test)]
-    pub(super) fn unfit(&self) -> Result<Vec<String>, OpenPgpError> {
+    pub(crate) fn unfit(&self) -> Result<Vec<String>, OpenPgpError> {
         let in_use = self
             .certificates()?
             .iter()
@@ -201,18 +177,51 @@ fn read(
     removed: bool,
     vendor: Option<&'static str>,
 ) -> Result<Vec<Certificate>, OpenPgpError> {
-    let malformed = |reason: pgp::errors::Error| OpenPgpError::Keyring {
-        reason: reason.to_string(),
-    };
-    SignedPublicKey::from_bytes_many(packets::without_trust(bytes).as_slice())
-        .map_err(malformed)?
-        .map(|key| {
-            key.map(|key| Certificate {
+    let malformed = |reason: String| OpenPgpError::Keyring { reason };
+    let armoured = std::str::from_utf8(bytes)
+        .ok()
+        .filter(|text| text.contains("-----BEGIN PGP PUBLIC KEY BLOCK-----"));
+    let mut certificates = Vec::new();
+    let mut take = |keys: &mut dyn Iterator<Item = pgp::errors::Result<SignedPublicKey>>| {
+        for key in keys {
+            let key = key.map_err(|error| malformed(error.to_string()))?;
+            certificates.push(Certificate {
                 key,
                 removed,
                 vendor,
-            })
-            .map_err(malformed)
-        })
-        .collect()
+            });
+        }
+        Ok(())
+    };
+    match armoured {
+        None => {
+            let plain = packets::without_trust(bytes);
+            let mut keys = SignedPublicKey::from_bytes_many(plain.as_slice())
+                .map_err(|error| malformed(error.to_string()))?;
+            take(&mut keys)?;
+        }
+        // A file of several blocks, one after the other, as vendors publish them.
+        Some(text) => {
+            for block in blocks(text) {
+                let (mut keys, _) = SignedPublicKey::from_armor_many(block.as_bytes())
+                    .map_err(|error| malformed(error.to_string()))?;
+                take(&mut keys)?;
+            }
+        }
+    }
+    if certificates.is_empty() {
+        return Err(malformed("there is no key in it".to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The armoured blocks of a text; what is around them is not of them.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    const BEGIN: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+    const END: &str = "-----END PGP PUBLIC KEY BLOCK-----";
+    text.match_indices(BEGIN).map(|(start, _)| {
+        let end = text[start..].find(END).map(|at| start + at + END.len());
+        // One without an end is told as broken by who reads it.
+        &text[start..end.unwrap_or(text.len())]
+    })
 }

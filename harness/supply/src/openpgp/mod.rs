@@ -63,13 +63,42 @@ pub fn verify_cleartext(
     })
 }
 
-/// Verifies a detached signature, armoured or not, as Release.gpg is.
+/// Verifies a detached signature over a text, armoured or not, as Release.gpg is.
 pub fn verify_detached(
     text: &[u8],
     signature: &[u8],
     keyring: &Keyring,
     policy: Policy,
 ) -> Result<Verified, OpenPgpError> {
+    let (fingerprint, vendor) = verify_signature(text, signature, keyring, policy)?;
+    let text = std::str::from_utf8(text).map_err(|error| OpenPgpError::Malformed {
+        reason: error.to_string(),
+    })?;
+    Ok(Verified {
+        text: text.replace("\r\n", "\n"),
+        fingerprint,
+        vendor,
+    })
+}
+
+/// Verifies a detached signature over any bytes, armoured or not. The fingerprint of
+/// the key that made it.
+pub fn verify_bytes(
+    data: &[u8],
+    signature: &[u8],
+    keyring: &Keyring,
+    policy: Policy,
+) -> Result<String, OpenPgpError> {
+    verify_signature(data, signature, keyring, policy).map(|(fingerprint, _)| fingerprint)
+}
+
+/// The fingerprint of the key that made a signature, and whose archives it is good for.
+fn verify_signature(
+    data: &[u8],
+    signature: &[u8],
+    keyring: &Keyring,
+    policy: Policy,
+) -> Result<(String, Option<&'static str>), OpenPgpError> {
     let malformed = |reason: String| OpenPgpError::Malformed { reason };
     let signatures: Result<Vec<DetachedSignature>, pgp::errors::Error> =
         if signature.starts_with(b"-----") {
@@ -87,13 +116,7 @@ pub fn verify_detached(
         .into_iter()
         .map(|detached| detached.signature)
         .collect();
-    let (fingerprint, vendor) = verify_any(&signatures, text, keyring, policy)?;
-    let text = std::str::from_utf8(text).map_err(|error| malformed(error.to_string()))?;
-    Ok(Verified {
-        text: text.replace("\r\n", "\n"),
-        fingerprint,
-        vendor,
-    })
+    verify_any(&signatures, data, keyring, policy)
 }
 
 /// One good signature is enough, since each covers all; the error is of the one

@@ -6,6 +6,7 @@ use plan::KernelSource;
 use super::{Choice, Supply, SupplyError, kernel_words};
 use crate::apt::AptError;
 use crate::http::Want;
+use crate::image::ImageError;
 use crate::kernel::{self, KernelError, Packaged};
 
 /// How much of a kernel is in the cache.
@@ -65,7 +66,22 @@ impl Supply {
                     };
                     return best;
                 }
-                KernelSource::Path { kernel, .. } if kernel.is_file() => {
+                KernelSource::Rpm(rpm) => {
+                    // Nothing is asked here, so a list that is old will do.
+                    let Ok(set) = self.rpm.resolve(rpm) else {
+                        continue;
+                    };
+                    best.package = set
+                        .packages
+                        .first()
+                        .map(|package| (package.name.clone(), package.evr.to_string()));
+                    best.stored = match kernel::rpms_unpacked(&set, &self.cache) {
+                        true => Stored::Unpacked,
+                        false => Stored::Nothing,
+                    };
+                    return best;
+                }
+                KernelSource::Path { kernel, .. } if kernel.exists() => {
                     best.stored = Stored::Unpacked;
                     return best;
                 }
@@ -91,9 +107,23 @@ impl Supply {
         match source {
             KernelSource::Apt(apt) => Ok(self.apt.state(apt).map(drop)?),
             KernelSource::Path { kernel, .. } => Ok(fs_err::metadata(kernel).map(drop)?),
-            KernelSource::Rpm { base, .. } => {
+            KernelSource::Rpm(rpm) => {
+                let base = rpm.base.trim_end_matches('/');
                 Ok(self.probe_url(&format!("{base}/repodata/repomd.xml"))?)
             }
+            KernelSource::Download(download) => match &download.checksum {
+                // Small, and beside what it is of.
+                plan::Checksum::File(url) => Ok(self.probe_url(url)?),
+                plan::Checksum::Sha256(sha256) => match self.cache.get_blob(sha256) {
+                    Some(_) => Ok(()),
+                    None => Err(KernelError::NotLookedAt),
+                },
+            },
+            KernelSource::Oci(oci) => match self.registries.resolve(oci) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(KernelError::Download(Box::new(ImageError::from(error)))),
+            },
+            KernelSource::Archive(archive) => Ok(fs_err::metadata(&archive.path).map(drop)?),
             KernelSource::Locked { source, .. } => self.probe(source),
         }
     }
@@ -123,12 +153,14 @@ impl Supply {
     ) -> Result<Vec<KernelVersion>, SupplyError> {
         let mut errors = Vec::new();
         for source in sources {
-            let KernelSource::Apt(apt) = source else {
-                continue;
+            let versions = match source {
+                KernelSource::Apt(apt) => self.versions_of(apt).map_err(KernelError::from),
+                KernelSource::Rpm(rpm) => self.versions_of_rpm(rpm),
+                _ => continue,
             };
-            match self.versions_of(apt) {
+            match versions {
                 Ok(versions) => return Ok(versions),
-                Err(error) => errors.push((kernel_words(source), error.into())),
+                Err(error) => errors.push((kernel_words(source), error)),
             }
         }
         if errors.is_empty() {
@@ -148,6 +180,17 @@ impl Supply {
             .map(|image| KernelVersion {
                 version: image.version.as_str().to_owned(),
                 package: image.name.clone(),
+            })
+            .collect())
+    }
+
+    fn versions_of_rpm(&self, source: &plan::RpmSource) -> Result<Vec<KernelVersion>, KernelError> {
+        let packages = self.rpm.versions(source)?;
+        Ok(packages
+            .into_iter()
+            .map(|package| KernelVersion {
+                version: package.evr.to_string(),
+                package: package.name,
             })
             .collect())
     }

@@ -3,8 +3,11 @@
 
 mod archive;
 mod broken_archives;
+mod kernel_files;
 mod oci;
 mod openpgp;
+mod repository;
+mod rpm_repositories;
 mod server;
 mod signer;
 mod transfers;

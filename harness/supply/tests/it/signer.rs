@@ -9,7 +9,7 @@ use pgp::packet::{
     KeyFlags, RevocationCode, Signature, SignatureConfig, SignatureType, Subpacket, SubpacketData,
 };
 use pgp::ser::Serialize;
-use pgp::types::{Duration, Password, SigningKey, Tag, Timestamp};
+use pgp::types::{Duration, KeyDetails as _, Password, SigningKey, Tag, Timestamp};
 
 pub(crate) const DAY: u32 = 24 * 3600;
 
@@ -186,6 +186,36 @@ impl Signer {
         };
         let message = CleartextSignedMessage::new_many(text, sign).unwrap();
         message.to_armored_bytes(ArmorOptions::default()).unwrap()
+    }
+
+    /// A signature packet over any bytes, as an RPM package has it.
+    pub(crate) fn packet(&self, data: &[u8]) -> Vec<u8> {
+        let signature = self.sign_bytes(SignatureType::Binary, HashAlgorithm::Sha256, now(), data);
+        DetachedSignature::new(signature).to_bytes().unwrap()
+    }
+
+    /// The same in the third version of the format, in which rpm signed for twenty
+    /// years. The pgp crate reads it and makes none.
+    pub(crate) fn old_packet(&self, data: &[u8]) -> Vec<u8> {
+        let key = &self.key.primary_key;
+        let created = Timestamp::from_secs(now());
+        let config = SignatureConfig::v3(
+            SignatureType::Binary,
+            key.algorithm(),
+            HashAlgorithm::Sha256,
+            created,
+            key.legacy_key_id(),
+        );
+        // RFC 4880, 5.2.2: the data, the signature's type and its time.
+        let mut signed = data.to_vec();
+        signed.push(0);
+        signed.extend(created.as_secs().to_be_bytes());
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(&signed);
+        let bytes = key
+            .sign(&Password::empty(), HashAlgorithm::Sha256, &digest)
+            .unwrap();
+        let signature = Signature::from_config(config, [digest[0], digest[1]], bytes).unwrap();
+        DetachedSignature::new(signature).to_bytes().unwrap()
     }
 
     /// As Release.gpg.
