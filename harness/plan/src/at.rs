@@ -64,6 +64,10 @@ fn at_version(source: KernelSource, version: &str) -> Option<KernelSource> {
             }
             Some(KernelSource::Apt(apt))
         }
+        KernelSource::Rpm(mut rpm) => {
+            rpm.version = Some(version.to_owned());
+            Some(KernelSource::Rpm(rpm))
+        }
         _ => None,
     }
 }

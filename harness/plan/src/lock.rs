@@ -94,6 +94,7 @@ struct File {
 struct Entry {
     name: String,
     source: String,
+    version: Option<String>,
     digest: Option<String>,
     packages: Option<Vec<Package>>,
 }
@@ -272,6 +273,9 @@ fn other_source(kind: &str, name: &str, source: &str) -> String {
 
 impl Entry {
     fn read(self) -> Result<(String, String, Pin), String> {
+        if self.version.is_some() && self.digest.is_none() {
+            return Err(format!("{}: `version` without a `digest`", self.name));
+        }
         let pin = match (self.packages, self.digest) {
             (Some(packages), None) => {
                 let packages = packages.into_iter().map(|package| {
@@ -294,7 +298,10 @@ impl Entry {
                 if !digest.strip_prefix("sha256:").is_some_and(is_sha256) {
                     return Err(format!("{}: `{digest}` is no digest", self.name));
                 }
-                Pin::Digest(digest)
+                match self.version {
+                    Some(version) => Pin::Version { version, digest },
+                    None => Pin::Digest(digest),
+                }
             }
             (None, None) => Pin::Program,
             (Some(_), Some(_)) => {
@@ -323,6 +330,14 @@ fn entry(text: &mut String, kind: &str, name: &str, source: &str, pin: &Pin) {
     match pin {
         Pin::Digest(digest) => {
             let _ = writeln!(text, "digest = {}", quoted(digest));
+        }
+        Pin::Version { version, digest } => {
+            let _ = writeln!(
+                text,
+                "version = {}\ndigest = {}",
+                quoted(version),
+                quoted(digest)
+            );
         }
         Pin::Packages(packages) => {
             text.push_str("packages = [\n");
@@ -383,6 +398,14 @@ mod tests {
                     pin: Pin::Digest(format!("sha256:{}", "1b".repeat(32))),
                 },
                 LockedKernel {
+                    name: "rpm".to_owned(),
+                    source: "https://example.org/el9: kernel-core".to_owned(),
+                    pin: Pin::Version {
+                        version: "5.14.0-362.el9".to_owned(),
+                        digest: format!("sha256:{}", "2c".repeat(32)),
+                    },
+                },
+                LockedKernel {
                     name: "6.1".to_owned(),
                     source: "debian bookworm: linux-image-cloud-amd64".to_owned(),
                     pin: Pin::Packages(vec![package("b"), package("a")]),
@@ -406,6 +429,7 @@ mod tests {
             Pin::Packages(vec![package("a"), package("b")])
         );
         assert_eq!(read.kernels[1], lock().kernels[0]);
+        assert_eq!(read.kernels[2], lock().kernels[1]);
         assert_eq!(read.images, lock().images);
         assert_eq!(read.to_text(), text);
         assert!(text.starts_with("# What `matrix update` found"));

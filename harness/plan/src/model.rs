@@ -58,30 +58,6 @@ pub enum KernelSource {
     },
 }
 
-/// What a lock file keeps of a source.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Pin {
-    /// The very packages, by name.
-    Packages(Vec<LockedPackage>),
-    /// `sha256:…` of what the source comes to.
-    Digest(String),
-    /// Nothing: it is a part of this program.
-    Program,
-}
-
-/// A package as a lock file keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LockedPackage {
-    /// `linux-image-6.1.0-50-cloud-amd64`.
-    pub name: String,
-    /// `6.1.170-1`.
-    pub version: String,
-    /// Where it is; on Debian's own server where the Debian mirror had it.
-    pub url: String,
-    /// 64 hexadecimal digits, lower case.
-    pub sha256: String,
-}
-
 /// A kernel's package in an RPM repository. What it is split into (kernel-core,
 /// kernel-modules, …) comes with it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +73,38 @@ pub struct RpmSource {
     pub key: Option<PathBuf>,
     /// Take what was signed by a key that has expired since, as an archive needs.
     pub allow_expired: bool,
+}
+
+/// What a lock file keeps of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pin {
+    /// The very packages, by name.
+    Packages(Vec<LockedPackage>),
+    /// `sha256:…` of what the source comes to.
+    Digest(String),
+    /// The version of a package of an RPM repository, and `sha256:…` of what it and
+    /// its siblings come to.
+    Version {
+        /// As the repository has it.
+        version: String,
+        /// Over the packages.
+        digest: String,
+    },
+    /// Nothing: it is a part of this program.
+    Program,
+}
+
+/// A package as a lock file keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LockedPackage {
+    /// `linux-image-6.1.0-50-cloud-amd64`.
+    pub name: String,
+    /// `6.1.170-1`.
+    pub version: String,
+    /// Where it is; on Debian's own server where the Debian mirror had it.
+    pub url: String,
+    /// 64 hexadecimal digits, lower case.
+    pub sha256: String,
 }
 
 /// Suites of Debian-style archives, taken together as apt would, and what to take

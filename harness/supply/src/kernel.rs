@@ -26,6 +26,7 @@ pub use local::local;
 pub(crate) use packaged::is_unpacked;
 pub use packaged::{Packaged, packaged};
 pub use rpms::rpms;
+pub(crate) use rpms::rpms_unpacked;
 
 /// A kernel, ready to be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,9 @@ pub enum KernelError {
         /// The digest it has.
         actual: String,
     },
+    /// A file that is known by its digest is not fetched to see whether it is there.
+    #[error("not fetched yet, and not asked for: a file is only known by its digest")]
+    NotLookedAt,
     /// A lock that is not one of its kind of source.
     #[error("matrix.lock has no packages for it\nhint: `matrix update` writes it anew")]
     LockKind,

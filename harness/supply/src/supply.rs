@@ -489,13 +489,13 @@ fn kernel_words(source: &plan::KernelSource) -> String {
         plan::KernelSource::Apt(source) => {
             format!("{} of {}", source.packages.join(" "), suites(source))
         }
-        plan::KernelSource::Locked { source, .. } => kernel_words(source),
         plan::KernelSource::Rpm(source) => format!("{} of {}", source.package, source.base),
         plan::KernelSource::Download(source) => source.url.clone(),
         // Their errors say where.
         plan::KernelSource::Path { .. } => "the path".to_owned(),
         plan::KernelSource::Oci(source) => source.reference.registry.clone(),
         plan::KernelSource::Archive(_) => "the archive".to_owned(),
+        plan::KernelSource::Locked { source, .. } => kernel_words(source),
     }
 }
 

@@ -14,6 +14,18 @@ use crate::rpm::{Fetched, KernelSet, RpmError, Trust};
 /// Changes whenever the same packages would give another folder.
 const VERSION: &str = "kernel-rpm-v1";
 
+/// Whether the kernel of these packages is unpacked already.
+pub(crate) fn rpms_unpacked(set: &KernelSet, cache: &Cache) -> bool {
+    cache.get("kernel", &key(set)).is_some()
+}
+
+fn key(set: &KernelSet) -> Key {
+    let trust = Key::new(VERSION).with("trust", set.trust.key());
+    set.packages.iter().fold(trust, |key, package| {
+        key.with("rpm", package.checksum.to_string())
+    })
+}
+
 /// What is known once the packages are fetched.
 #[derive(Debug, Serialize, Deserialize)]
 struct Said {
@@ -36,11 +48,7 @@ pub fn rpms(
     cache: &Cache,
     fetch: impl FnOnce() -> Result<Vec<Fetched>, RpmError>,
 ) -> Result<KernelFiles, KernelError> {
-    let mut key = Key::new(VERSION).with("trust", set.trust.key());
-    for package in &set.packages {
-        key = key.with("rpm", package.checksum.to_string());
-    }
-    let (mut files, said) = unpacked(cache, &key, |root| make(set, root, fetch))?;
+    let (mut files, said) = unpacked(cache, &key(set), |root| make(set, root, fetch))?;
     let image = set
         .packages
         .get(said.image_package)

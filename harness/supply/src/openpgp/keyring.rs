@@ -63,10 +63,7 @@ impl Keyring {
 
     /// The keys of a keyring, armoured or not, all of them in use.
     pub fn from_bytes(bytes: &[u8]) -> Result<Keyring, OpenPgpError> {
-        if read(bytes, false, None)?.is_empty() {
-            let reason = "it holds no public key".to_owned();
-            return Err(OpenPgpError::Keyring { reason });
-        }
+        read(bytes, false, None)?;
         Ok(Keyring::new(vec![Source {
             bytes: Cow::Owned(bytes.to_vec()),
             removed: false,
@@ -198,8 +195,8 @@ fn read(
     };
     match armoured {
         None => {
-            let packets = packets::without_trust(bytes);
-            let mut keys = SignedPublicKey::from_bytes_many(packets.as_slice())
+            let plain = packets::without_trust(bytes);
+            let mut keys = SignedPublicKey::from_bytes_many(plain.as_slice())
                 .map_err(|error| malformed(error.to_string()))?;
             take(&mut keys)?;
         }

@@ -70,7 +70,7 @@ pub fn verify_detached(
     keyring: &Keyring,
     policy: Policy,
 ) -> Result<Verified, OpenPgpError> {
-    let (fingerprint, vendor) = verify_any(&detached(signature)?, text, keyring, policy)?;
+    let (fingerprint, vendor) = verify_signature(text, signature, keyring, policy)?;
     let text = std::str::from_utf8(text).map_err(|error| OpenPgpError::Malformed {
         reason: error.to_string(),
     })?;
@@ -89,11 +89,16 @@ pub fn verify_bytes(
     keyring: &Keyring,
     policy: Policy,
 ) -> Result<String, OpenPgpError> {
-    verify_any(&detached(signature)?, data, keyring, policy).map(|(fingerprint, _)| fingerprint)
+    verify_signature(data, signature, keyring, policy).map(|(fingerprint, _)| fingerprint)
 }
 
-/// The signatures of a file, armoured or not.
-fn detached(signature: &[u8]) -> Result<Vec<Signature>, OpenPgpError> {
+/// The fingerprint of the key that made a signature, and whose archives it is good for.
+fn verify_signature(
+    data: &[u8],
+    signature: &[u8],
+    keyring: &Keyring,
+    policy: Policy,
+) -> Result<(String, Option<&'static str>), OpenPgpError> {
     let malformed = |reason: String| OpenPgpError::Malformed { reason };
     let signatures: Result<Vec<DetachedSignature>, pgp::errors::Error> =
         if signature.starts_with(b"-----") {
@@ -110,7 +115,8 @@ fn detached(signature: &[u8]) -> Result<Vec<Signature>, OpenPgpError> {
         .map_err(|error| malformed(error.to_string()))?
         .into_iter()
         .map(|detached| detached.signature)
-        .collect())
+        .collect();
+    verify_any(&signatures, data, keyring, policy)
 }
 
 /// One good signature is enough, since each covers all; the error is of the one

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checksum::Checksum;
 use super::package::RpmFile;
-use super::primary::{self, RpmPackage};
+use super::primary::{self, Found, RpmPackage};
 use super::repomd::{self, Repomd};
 use super::xml::XmlError;
 use super::{RpmError, choice, key};
@@ -184,6 +184,24 @@ impl Rpm {
             base: asked.base.to_owned(),
             packages,
         })
+    }
+
+    /// Every version there is of the package that a source names, the oldest first.
+    ///
+    /// # Errors
+    /// When the repository cannot be reached or verified.
+    pub fn versions(&self, source: &RpmSource) -> Result<Vec<RpmPackage>, RpmError> {
+        let asked = self.asked(source)?;
+        let repomd = asked.read(&asked.record()?.repomd)?;
+        let found = asked.found(&repomd, source)?;
+        let mut packages: Vec<RpmPackage> = found
+            .packages
+            .into_iter()
+            .filter(|package| package.name == source.package)
+            .collect();
+        packages.sort_by(|one, other| one.evr.cmp(&other.evr));
+        packages.dedup_by(|later, first| later.evr == first.evr);
+        Ok(packages)
     }
 
     /// The packages of a set, fetched and verified; in its order. Only asked for what
@@ -441,6 +459,12 @@ impl Asked<'_> {
 
     /// Reads the list of packages.
     fn choose(&self, repomd: &Repomd, source: &RpmSource) -> Result<Vec<RpmPackage>, RpmError> {
+        let found = self.found(repomd, source)?;
+        choice::choose(found, self.base, &source.package, source.version.as_deref())
+    }
+
+    /// The package that is named and its siblings, in all versions there are.
+    fn found(&self, repomd: &Repomd, source: &RpmSource) -> Result<Found, RpmError> {
         let primary = &repomd.primary;
         let url = format!("{}/{}", self.base, primary.path);
         let what = format!("packages of {}", self.base);
@@ -466,8 +490,7 @@ impl Asked<'_> {
         if bounded.limit() == 0 {
             return Err(RpmError::Bomb { url, limit });
         }
-        let found = found.map_err(|source| RpmError::Xml { url, source })?;
-        choice::choose(found, self.base, &source.package, source.version.as_deref())
+        found.map_err(|source| RpmError::Xml { url, source })
     }
 
     /// A chain of checksums that can be forged vouches for nothing.

@@ -10,8 +10,9 @@ use crate::image::{ImageDisk, ImageError};
 use crate::kernel::{self, KernelError, KernelFiles, Packaged};
 
 impl Supply {
-    /// The first of a kernel's sources that has it, and what it is now. Of packages
-    /// nothing is fetched but the archive's index.
+    /// The first of a kernel's sources that has it, and what it is now. Of Debian's
+    /// packages nothing is fetched but the archive's index; all else is fetched, as
+    /// only then its SHA-256 is known.
     ///
     /// # Errors
     /// When none has it: all their errors.
@@ -99,16 +100,30 @@ impl Supply {
             }
             (KernelSource::Apt(_), _) | (_, Pin::Packages(_)) => Err(KernelError::LockKind),
             (other, Pin::Program) => self.kernel_from(other),
-            (other, Pin::Digest(expected)) => {
-                let kernel = self.kernel_from(other)?;
-                match kernel.digest == *expected {
-                    true => Ok(kernel),
-                    false => Err(KernelError::NotAsLocked {
-                        expected: expected.clone(),
-                        actual: kernel.digest,
-                    }),
-                }
+            // The repository has moved on, and still has it.
+            (KernelSource::Rpm(rpm), Pin::Version { version, digest }) => {
+                let mut rpm = rpm.clone();
+                rpm.version = Some(version.clone());
+                self.kernel_of_digest(&KernelSource::Rpm(rpm), digest)
             }
+            (other, Pin::Digest(digest) | Pin::Version { digest, .. }) => {
+                self.kernel_of_digest(other, digest)
+            }
+        }
+    }
+
+    fn kernel_of_digest(
+        &self,
+        source: &KernelSource,
+        expected: &str,
+    ) -> Result<KernelFiles, KernelError> {
+        let kernel = self.kernel_from(source)?;
+        match kernel.digest == expected {
+            true => Ok(kernel),
+            false => Err(KernelError::NotAsLocked {
+                expected: expected.to_owned(),
+                actual: kernel.digest,
+            }),
         }
     }
 
@@ -127,7 +142,9 @@ impl Supply {
                         Ok(self.apt.fetch_locked(locked)?)
                     })
             }
-            (ImageSource::Apt(_), _) | (_, Pin::Packages(_)) => Err(ImageError::LockKind),
+            (ImageSource::Apt(_), _) | (_, Pin::Packages(_) | Pin::Version { .. }) => {
+                Err(ImageError::LockKind)
+            }
             (other, Pin::Program) => self.image_from(other, programs),
             // The registry is asked for the digest itself, and no tag that has moved
             // matters.

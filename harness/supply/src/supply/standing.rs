@@ -1,14 +1,12 @@
 //! What is known of a kernel without fetching it: which version its source comes to,
 //! what of it is in the cache, whether the source answers, and which versions it has.
 
-use std::path::Path;
-
 use plan::KernelSource;
 
 use super::{Choice, Supply, SupplyError, kernel_words};
 use crate::apt::AptError;
-use crate::cache::CacheError;
-use crate::http::{HttpError, Want};
+use crate::http::Want;
+use crate::image::ImageError;
 use crate::kernel::{self, KernelError, Packaged};
 
 /// How much of a kernel is in the cache.
@@ -68,7 +66,22 @@ impl Supply {
                     };
                     return best;
                 }
-                KernelSource::Path { kernel, .. } if kernel.is_file() => {
+                KernelSource::Rpm(rpm) => {
+                    // Nothing is asked here, so a list that is old will do.
+                    let Ok(set) = self.rpm.resolve(rpm) else {
+                        continue;
+                    };
+                    best.package = set
+                        .packages
+                        .first()
+                        .map(|package| (package.name.clone(), package.evr.to_string()));
+                    best.stored = match kernel::rpms_unpacked(&set, &self.cache) {
+                        true => Stored::Unpacked,
+                        false => Stored::Nothing,
+                    };
+                    return best;
+                }
+                KernelSource::Path { kernel, .. } if kernel.exists() => {
                     best.stored = Stored::Unpacked;
                     return best;
                 }
@@ -94,36 +107,39 @@ impl Supply {
         match source {
             KernelSource::Apt(apt) => Ok(self.apt.state(apt).map(drop)?),
             KernelSource::Path { kernel, .. } => Ok(fs_err::metadata(kernel).map(drop)?),
-            KernelSource::Archive(archive) => Ok(fs_err::metadata(&archive.path).map(drop)?),
             KernelSource::Rpm(rpm) => {
-                Ok(self.probe_url(&format!("{}/repodata/repomd.xml", rpm.base))?)
+                let base = rpm.base.trim_end_matches('/');
+                Ok(self.probe_url(&format!("{base}/repodata/repomd.xml"))?)
             }
-            KernelSource::Download(download) => Ok(self.probe_url(&download.url)?),
-            KernelSource::Oci(oci) => Ok(self.registries.resolve(oci).map(drop)?),
+            KernelSource::Download(download) => match &download.checksum {
+                // Small, and beside what it is of.
+                plan::Checksum::File(url) => Ok(self.probe_url(url)?),
+                plan::Checksum::Sha256(sha256) => match self.cache.get_blob(sha256) {
+                    Some(_) => Ok(()),
+                    None => Err(KernelError::NotLookedAt),
+                },
+            },
+            KernelSource::Oci(oci) => match self.registries.resolve(oci) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(KernelError::Download(Box::new(ImageError::from(error)))),
+            },
+            KernelSource::Archive(archive) => Ok(fs_err::metadata(&archive.path).map(drop)?),
             KernelSource::Locked { source, .. } => self.probe(source),
         }
     }
 
     fn probe_url(&self, url: &str) -> Result<(), AptError> {
-        if let Some(path) = url.strip_prefix("file://") {
-            return fs_err::metadata(path)
-                .map(drop)
-                .map_err(|error| CacheError::io(Path::new(path), error).into());
-        }
         let staging = self.cache.staging()?;
         let want = Want {
             url,
             what: url,
             size: None,
-            limit: 1 << 20,
+            limit: 16 << 20,
             sha256: None,
             validators: None,
         };
-        match self.http.fetch(&want, &staging.path().join("file")) {
-            // It answers, and has more than need be read to know that.
-            Ok(_) | Err(HttpError::TooLarge { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.http.fetch(&want, &staging.path().join("file"))?;
+        Ok(())
     }
 
     /// The versions of a kernel that the first source that can be read still has,
@@ -137,12 +153,14 @@ impl Supply {
     ) -> Result<Vec<KernelVersion>, SupplyError> {
         let mut errors = Vec::new();
         for source in sources {
-            let KernelSource::Apt(apt) = source else {
-                continue;
+            let versions = match source {
+                KernelSource::Apt(apt) => self.versions_of(apt).map_err(KernelError::from),
+                KernelSource::Rpm(rpm) => self.versions_of_rpm(rpm),
+                _ => continue,
             };
-            match self.versions_of(apt) {
+            match versions {
                 Ok(versions) => return Ok(versions),
-                Err(error) => errors.push((kernel_words(source), error.into())),
+                Err(error) => errors.push((kernel_words(source), error)),
             }
         }
         if errors.is_empty() {
@@ -162,6 +180,17 @@ impl Supply {
             .map(|image| KernelVersion {
                 version: image.version.as_str().to_owned(),
                 package: image.name.clone(),
+            })
+            .collect())
+    }
+
+    fn versions_of_rpm(&self, source: &plan::RpmSource) -> Result<Vec<KernelVersion>, KernelError> {
+        let packages = self.rpm.versions(source)?;
+        Ok(packages
+            .into_iter()
+            .map(|package| KernelVersion {
+                version: package.evr.to_string(),
+                package: package.name,
             })
             .collect())
     }
