@@ -111,7 +111,7 @@ fn verify_signature(
                 .map_err(|error| malformed(error.to_string()))?
                 .collect()
         };
-    Ok(signatures
+    let signatures: Vec<Signature> = signatures
         .map_err(|error| malformed(error.to_string()))?
         .into_iter()
         .map(|detached| detached.signature)
