@@ -236,6 +236,7 @@ fn words(pin: &Pin) -> String {
             .map(|package| format!("{} {}", package.name, package.version))
             .unwrap_or_default(),
         Pin::Digest(digest) => digest.clone(),
+        Pin::Version { version, .. } => version.clone(),
         Pin::Program => "a part of this program".to_owned(),
     }
 }

@@ -68,7 +68,7 @@ fn shipped(base: &str) -> Result<Option<Keyring>, RpmError> {
             let rest = part.strip_prefix(release);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        *its_host == host && path.iter().any(|part| of_release(part))
+        *its_host == host && path.iter().any(|part| of_release(&part))
     });
     let Some((host, _, bytes)) = known else {
         return Ok(None);
