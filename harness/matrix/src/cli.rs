@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Diff(DiffArguments),
     /// One page about a cell, or about an image on a kernel, to act on
     Explain(ExplainArguments),
+    /// Read images without running them: what they need, and what is expected on each kernel
+    Inspect(InspectArguments),
     /// Join the shards of a run
     Merge(MergeArguments),
     /// Find the two neighbouring kernels between which a check changes
@@ -146,6 +148,10 @@ pub(crate) struct RunArguments {
     /// Check the runtime itself, and run no image
     #[arg(long, conflicts_with_all = ["images", "checks"])]
     pub(crate) only_probes: bool,
+    /// Run every cell that is no pass once more under ptrace, and name the system calls
+    /// it was refused; without this, those whose cause is unknown
+    #[arg(long)]
+    pub(crate) trace: bool,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -264,6 +270,26 @@ pub(crate) enum CacheCommand {
         #[arg(value_name = "KIND", required = true)]
         what: Vec<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// Images, as `run --images` takes them [default with --against: those of the run]
+    #[arg(value_name = "IMAGE", required_unless_present = "against")]
+    pub(crate) images: Vec<String>,
+    /// Kernels to say what is expected on [default: all entries and their variants]
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) kernels: Vec<String>,
+    /// Hold what is expected against what this run observed, cell by cell: `newest`, a
+    /// run's name or folder
+    #[arg(long, value_name = "RUN")]
+    pub(crate) against: Option<PathBuf>,
+    /// Use what is cached and touch no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Where runs/ is, for the facts kernels were seen to have [default: the project's results/]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -133,6 +133,9 @@ pub(crate) enum Failure {
     /// The published history could not be read, or cannot take a run.
     #[error("{0}")]
     History(#[from] report::HistoryError),
+    /// An image's files cannot be read.
+    #[error("{0}")]
+    Contents(#[from] supply::ContentsError),
     /// JUnit's XML could not be made.
     #[error("{0}")]
     Junit(#[from] report::junit::JunitError),
@@ -241,6 +244,7 @@ impl Failure {
             | Failure::History(_)
             | Failure::Mirrors(_)
             | Failure::Junit(_)
+            | Failure::Contents(_)
             | Failure::BisectEnd { .. }
             | Failure::BisectImageChanged { .. }
             | Failure::Supply(_)

@@ -15,6 +15,7 @@ mod error;
 mod explain;
 mod fetch;
 mod github;
+mod inspect;
 mod list;
 mod memory;
 mod merge;
@@ -93,6 +94,7 @@ fn dispatch(cli: Cli) -> Result<Status, Failure> {
         Command::Plan(arguments) => shard::command(&global, &arguments),
         Command::Diff(arguments) => diff::command(&global, &arguments),
         Command::Explain(arguments) => explain::command(&global, &arguments),
+        Command::Inspect(arguments) => inspect::command(&global, &arguments),
         Command::Merge(arguments) => merge::command(&global, &arguments),
         Command::Bisect(arguments) => bisect::command(&global, &arguments),
         Command::Cache(arguments) => cache::command(&global, &arguments),

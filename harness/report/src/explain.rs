@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use verdict::Verdict;
 
 use crate::{
-    Cell, KernelColumn, Run, SeccompProfile,
+    Attempt, Cell, KernelColumn, Run, SeccompProfile,
     diff::between,
     shown::{duration, one_line},
 };
@@ -95,8 +95,14 @@ fn what_happened(page: &mut String, cell: &Cell) {
         }
         None if cell.outcome.is_result() && !cell.outcome.is_pass() => {
             row(page, "cause", "unknown: no rule knows what was seen");
+            for looked in last(cell).iter().flat_map(|attempt| &attempt.examined) {
+                row(page, "", looked);
+            }
         }
         None => {}
+    }
+    for noticed in last(cell).iter().flat_map(|attempt| &attempt.noticed) {
+        row(page, "noticed", &noticed.what);
     }
 }
 
@@ -175,7 +181,11 @@ fn evidence(page: &mut String, cell: &Cell) {
     if let Some(cause) = &cell.cause {
         block(page, "evidence", cause.evidence.iter().map(String::as_str));
     }
-    if let Some(last) = cell.attempts.last() {
+    if let Some(last) = last(cell) {
+        if let Some(trace) = &last.trace {
+            let outcome = format!("again under ptrace: {}", trace.outcome.label());
+            block(page, &outcome, trace.steps.iter().map(String::as_str));
+        }
         block(page, "stdout", last.stdout.lines());
         block(page, "stderr", last.stderr.lines());
         block(
@@ -184,6 +194,12 @@ fn evidence(page: &mut String, cell: &Cell) {
             last.kernel_log.iter().map(String::as_str),
         );
     }
+}
+
+/// The attempt whose outcome is the cell's.
+fn last(cell: &Cell) -> Option<&Attempt> {
+    let decides = cell.attempts.iter().rfind(|it| it.outcome.is_result());
+    decides.or(cell.attempts.last())
 }
 
 /// The same check on the other kernels and in the other images.
@@ -297,6 +313,10 @@ fn to_try(page: &mut String, run: &Run, cell: &Cell) {
         quoted(&cell.check)
     );
     let _ = writeln!(page, "    again: {again}");
+    let traced = last(cell).is_some_and(|attempt| attempt.trace.is_some());
+    if cell.outcome.is_result() && !cell.outcome.is_pass() && !traced {
+        let _ = writeln!(page, "    what it was refused: {again} --trace");
+    }
     let good = run.cells.iter().find(|other| {
         other.image == cell.image && other.check == cell.check && other.outcome.is_pass()
     });

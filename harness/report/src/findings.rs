@@ -1,6 +1,6 @@
 //! What is said below the table, whatever it is written in.
 
-use verdict::{Outcome, Verdict};
+use verdict::{Noticed, Outcome, Verdict};
 
 use crate::{
     Cell, CellId, Run,
@@ -18,6 +18,8 @@ pub(crate) struct Findings<'a> {
     /// Without a result, by reason; but those of an unavailable kernel or image,
     /// which a note below the table speaks of.
     pub(crate) not_run: Vec<(&'a str, Vec<CellId>)>,
+    /// What the kernel told of besides, with the cells; it changes no verdict.
+    pub(crate) noticed: Vec<(&'a Cell, &'a Noticed)>,
 }
 
 /// Expected failures with one and the same reason.
@@ -35,8 +37,12 @@ impl<'a> Findings<'a> {
             flaky: Vec::new(),
             foreseen: Vec::new(),
             not_run: Vec::new(),
+            noticed: Vec::new(),
         };
         for cell in &run.cells {
+            let last = cell.attempts.iter().rfind(|it| it.outcome.is_result());
+            let noticed = last.iter().flat_map(|attempt| &attempt.noticed);
+            found.noticed.extend(noticed.map(|noticed| (cell, noticed)));
             match cell.verdict {
                 Verdict::UnexpectedFailure | Verdict::UnexpectedPass => found.unexpected.push(cell),
                 Verdict::Flaky => found.flaky.push(cell),
@@ -96,6 +102,16 @@ pub(crate) fn headline(cell: &Cell) -> String {
         line.push_str(&format!(", expected {expected}"));
     }
     one_line(&line)
+}
+
+/// `6.1 × debian:12 × bash: pass, though perl[77] died: segfault at 0x1`.
+pub(crate) fn noticed_line(cell: &Cell, noticed: &Noticed) -> String {
+    one_line(&format!(
+        "{}: {}, though {}",
+        cell.id(),
+        cell.outcome.label(),
+        noticed.what
+    ))
 }
 
 /// `6.1 × debian:12 × bash: pass on attempt 2, after exit 1`.

@@ -5,7 +5,8 @@ mod compact;
 use crate::{
     Cell, Counts, Run,
     findings::{
-        Findings, flaky_line, foreseen_line, headline, interrupted, last_words, not_run_line, title,
+        Findings, flaky_line, foreseen_line, headline, interrupted, last_words, not_run_line,
+        noticed_line, title,
     },
     grid::{self, Grid},
     probe_table::{self, ProbeTable},
@@ -228,6 +229,12 @@ fn findings(page: &mut String, run: &Run) {
         heading(page, "No pass, as expected");
         for foreseen in &found.foreseen {
             line(page, &format!("- {}", escape(&foreseen_line(foreseen))));
+        }
+    }
+    if !found.noticed.is_empty() {
+        heading(page, "Noticed besides");
+        for (cell, noticed) in &found.noticed {
+            line(page, &format!("- {}", escape(&noticed_line(cell, noticed))));
         }
     }
 }

@@ -420,6 +420,29 @@ pub struct Attempt {
     pub kernel_log: Vec<String>,
     /// Processes that outlived the container.
     pub survivors: Vec<String>,
+    /// What the kernel told of besides the outcome and its cause: a child that died
+    /// though the shell went on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noticed: Vec<verdict::Noticed>,
+    /// What was looked at, where no cause was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examined: Vec<String>,
+    /// The cell again under ptrace, where that was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceRecord>,
+}
+
+/// A cell that was run once more to see what its processes were refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TraceRecord {
+    /// What the traced run came to; another outcome than the attempt's says that
+    /// the cell does not always end alike, or not when it is watched.
+    pub outcome: verdict::Outcome,
+    /// The last steps, one a line: failed calls, programs, signals, ends.
+    pub steps: Vec<String>,
+    /// Earlier steps are not kept.
+    pub cut: bool,
 }
 
 impl Attempt {

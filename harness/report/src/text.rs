@@ -7,7 +7,8 @@ use verdict::Colour;
 use crate::{
     Cell, Counts, Run,
     findings::{
-        Findings, flaky_line, foreseen_line, headline, interrupted, last_words, not_run_line, title,
+        Findings, flaky_line, foreseen_line, headline, interrupted, last_words, not_run_line,
+        noticed_line, title,
     },
     grid::{self, Grid},
     probe_table::{self, ProbeTable},
@@ -316,6 +317,12 @@ fn findings(page: &mut Page, run: &Run) {
         heading(page, "No pass, as expected");
         for foreseen in &found.foreseen {
             page.line(Style::new(), &format!("= {}", foreseen_line(foreseen)));
+        }
+    }
+    if !found.noticed.is_empty() {
+        heading(page, "Noticed besides");
+        for (cell, noticed) in &found.noticed {
+            page.line(Style::new(), &format!("- {}", noticed_line(cell, noticed)));
         }
     }
 }

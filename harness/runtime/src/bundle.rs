@@ -62,6 +62,8 @@ pub(crate) struct Bundle {
     /// PID 1 is the runtime's own and waits for what is orphaned; not a place in
     /// config.json, but docker's `--init`.
     pub(crate) init: bool,
+    /// The runtime traces the program; not a place in config.json either.
+    pub(crate) traced: bool,
 }
 
 /// The namespaces the runtime makes, in the order they are made.
@@ -159,6 +161,7 @@ impl Bundle {
             cgroup: cgroup::Request::parse(&config)?,
             network,
             init: false,
+            traced: false,
         })
     }
 }
@@ -169,7 +172,10 @@ impl Bundle {
     pub(crate) fn has_part_outside(&self, stage: Stage) -> bool {
         match stage {
             Stage::Born => {
-                self.cgroup.is_some() || self.oom_score.is_some() || self.user_namespace.is_some()
+                self.cgroup.is_some()
+                    || self.oom_score.is_some()
+                    || self.user_namespace.is_some()
+                    || self.traced
             }
             Stage::Namespaces => self.bridged().is_some(),
             Stage::Root => self

@@ -1,8 +1,8 @@
-//! The command line: `runtime run --bundle DIR [--status-fd N] [--console-socket
-//! PATH] ID`, and docker's dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS]
-//! -- COMMAND`; `runtime pause ID` and `runtime resume ID` for a container that runs
-//! and has cgroups of its own. `runtime fallbacks` and `runtime refused` tell of the
-//! runtime itself.
+//! The command line: `runtime run --bundle DIR [--status-fd N] [--trace-fd N]
+//! [--console-socket PATH] ID`, and docker's dialect ([`docker`]): `runtime run
+//! --rootfs DIR [OPTIONS] -- COMMAND`; `runtime pause ID` and `runtime resume ID` for
+//! a container that runs and has cgroups of its own. `runtime fallbacks` and `runtime
+//! refused` tell of the runtime itself.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,7 +20,13 @@ use crate::status::{Line, Status};
 use crate::{docker, self_copy, specification, state};
 
 /// What the command line is for people.
-const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] [--console-socket PATH] ID, runtime run --rootfs DIR [OPTIONS] -- COMMAND, or runtime pause|resume ID";
+const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] [--trace-fd N] [--console-socket PATH] ID, runtime run --rootfs DIR [OPTIONS] -- COMMAND, or runtime pause|resume ID";
+
+/// Where the status line goes.
+const STATUS_FD: &str = "--status-fd";
+
+/// Where the trace goes.
+const TRACE_FD: &str = "--trace-fd";
 
 /// Why nothing was run.
 #[derive(Debug, Error)]
@@ -31,9 +37,11 @@ pub enum CommandError {
         /// What is wrong.
         problem: String,
     },
-    /// `--status-fd` names no open descriptor.
-    #[error("--status-fd {number}: {errno}\nhint: the descriptor must be open and above 2")]
-    StatusFd {
+    /// `--status-fd` or `--trace-fd` names no open descriptor.
+    #[error("{option} {number}: {errno}\nhint: the descriptor must be open and above 2")]
+    Descriptor {
+        /// The option.
+        option: &'static str,
         /// The number given.
         number: RawFd,
         /// The system's answer.
@@ -61,7 +69,7 @@ impl CommandError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Failed { status, .. } => status.exit_code(),
-            Self::Usage { .. } | Self::StatusFd { .. } | Self::Write { .. } => 125,
+            Self::Usage { .. } | Self::Descriptor { .. } | Self::Write { .. } => 125,
         }
     }
 }
@@ -87,12 +95,13 @@ struct Arguments {
     bundle: PathBuf,
     status_fd: Option<RawFd>,
     console_socket: Option<PathBuf>,
+    trace_fd: Option<RawFd>,
     id: String,
 }
 
 /// Does what `arguments` (without the program's name) say and gives the exit
-/// code. Takes `--status-fd` for its own: the number must name nothing this
-/// process uses otherwise.
+/// code. Takes `--status-fd` and `--trace-fd` for its own: the numbers must name nothing
+/// this process uses otherwise.
 ///
 /// # Errors
 /// [`CommandError`]; with `--status-fd` only those of the command line itself.
@@ -119,11 +128,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
         id: arguments.id.clone(),
         status: failure.into(),
     })?;
-    let mut status_fd = arguments.status_fd.map(open_status_fd).transpose()?;
+    let open = |option, number: Option<RawFd>| number.map(|it| take(option, it)).transpose();
+    let mut status_fd = open(STATUS_FD, arguments.status_fd)?;
+    let trace_fd = open(TRACE_FD, arguments.trace_fd)?;
     let line = run(
         &arguments.bundle,
         &arguments.id,
         arguments.console_socket.as_deref(),
+        trace_fd,
     );
     if status_fd.is_none() {
         complain(&line);
@@ -246,8 +258,12 @@ fn write_line(file: &mut File, line: &Line) -> Result<(), CommandError> {
         .map_err(|source| CommandError::Write { source })
 }
 
-fn open_status_fd(number: RawFd) -> Result<File, CommandError> {
-    let refused = |errno| CommandError::StatusFd { number, errno };
+fn take(option: &'static str, number: RawFd) -> Result<File, CommandError> {
+    let refused = |errno| CommandError::Descriptor {
+        option,
+        number,
+        errno,
+    };
     if number <= 2 {
         return Err(refused(Errno::BADF));
     }
@@ -268,7 +284,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         Some(word) => return Err(usage(format!("no such command: {}", word.display()))),
         None => return Err(usage("no command".to_owned())),
     }
-    let (mut bundle, mut status_fd, mut id) = (None, None, None);
+    let (mut bundle, mut status_fd, mut trace_fd, mut id) = (None, None, None, None);
     let mut console_socket = None;
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy().into_owned();
@@ -280,12 +296,16 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
         match text.as_str() {
             "--bundle" | "-b" => bundle = Some(PathBuf::from(value()?)),
             "--console-socket" => console_socket = Some(PathBuf::from(value()?)),
-            "--status-fd" => {
+            STATUS_FD | TRACE_FD => {
                 let word = value()?.to_string_lossy().into_owned();
                 let number = word
                     .parse()
-                    .map_err(|_parse| usage(format!("--status-fd {word}: not a number")))?;
-                status_fd = Some(number);
+                    .map_err(|_parse| usage(format!("{text} {word}: not a number")))?;
+                if text == STATUS_FD {
+                    status_fd = Some(number);
+                } else {
+                    trace_fd = Some(number);
+                }
             }
             option if option.starts_with('-') => {
                 return Err(usage(format!("no such option: {option}")));
@@ -294,10 +314,16 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Com
             _ => id = Some(text),
         }
     }
+    if status_fd.is_some() && status_fd == trace_fd {
+        return Err(usage(
+            "the status and the trace need descriptors of their own".to_owned(),
+        ));
+    }
     let id = check_id(id.ok_or_else(|| usage("no ID".to_owned()))?)?;
     Ok(Arguments {
         bundle: bundle.unwrap_or_else(|| PathBuf::from(".")),
         status_fd,
+        trace_fd,
         console_socket,
         id,
     })
@@ -319,6 +345,7 @@ mod tests {
                 bundle: PathBuf::from("/b"),
                 status_fd: Some(5),
                 console_socket: Some(PathBuf::from("/s")),
+                trace_fd: None,
                 id: "c1".to_owned(),
             }
         );
@@ -357,7 +384,7 @@ mod tests {
     #[test]
     fn a_closed_status_fd_is_refused() {
         for number in [-1, 0, 2, 99_999] {
-            assert!(open_status_fd(number).is_err(), "{number}");
+            assert!(take(STATUS_FD, number).is_err(), "{number}");
         }
     }
 }

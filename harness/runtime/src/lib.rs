@@ -43,4 +43,5 @@ pub mod specification;
 mod state;
 pub mod status;
 mod terminal;
+pub mod trace;
 pub mod user_namespace;

@@ -14,6 +14,7 @@
 //!   when they are gone. Orphans are PID 1's children; whether it waits for
 //!   them is its own affair.
 
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -31,14 +32,18 @@ use crate::handshake::{self, Message, Outside, Stage};
 use crate::network::Connection;
 use crate::status::{Line, NetworkLine, Status};
 use crate::terminal::Link;
+use crate::trace::Tracer;
 use crate::{namespace, self_copy, signal};
 
 /// Runs the container of the bundle in `folder` to its end, as `id`. The process
 /// must have one thread; the container gets its descriptors 0, 1 and 2, or with
 /// `process.terminal` a terminal, whose other end goes to the socket `console`,
 /// or is served here where there is none.
-pub fn run(folder: &Path, id: &str, console: Option<&Path>) -> Line {
-    line(Bundle::load(folder).and_then(|bundle| run_bundle(bundle, id, console)))
+///
+/// With `trace` the program is traced, see [`crate::trace`].
+pub fn run(folder: &Path, id: &str, console: Option<&Path>, trace: Option<File>) -> Line {
+    let tracer = trace.map(Tracer::new);
+    line(Bundle::load(folder).and_then(|bundle| run_traced(bundle, id, console, tracer)))
 }
 
 /// The line for a failure, too.
@@ -53,10 +58,27 @@ pub(crate) fn line(ran: Result<Line, Failure>) -> Line {
 
 /// Runs the container of a bundle that was read, to its end.
 pub(crate) fn run_bundle(
-    mut bundle: Bundle,
+    bundle: Bundle,
     id: &str,
     console: Option<&Path>,
 ) -> Result<Line, Failure> {
+    run_traced(bundle, id, console, None)
+}
+
+fn run_traced(
+    mut bundle: Bundle,
+    id: &str,
+    console: Option<&Path>,
+    tracer: Option<Tracer>,
+) -> Result<Line, Failure> {
+    // Who relays a terminal waits for its program, which would wait for the tracer.
+    if tracer.is_some() && bundle.terminal.is_some() && console.is_none() {
+        return Err(Failure::invalid(
+            "process.terminal",
+            "a program that is traced needs --console-socket for its terminal",
+        ));
+    }
+    bundle.traced = tracer.is_some();
     let fallbacks = Fallbacks::default();
     self_copy::note(&fallbacks);
     let mut outside = OutsideParts {
@@ -65,6 +87,7 @@ pub(crate) fn run_bundle(
             None => None,
         },
         network: None,
+        tracer,
     };
     let ran = connect(&mut bundle, &fallbacks).and_then(|network| {
         outside.network = network;
@@ -86,6 +109,7 @@ pub(crate) fn run_bundle(
 struct OutsideParts {
     group: Option<Group>,
     network: Option<Connection>,
+    tracer: Option<Tracer>,
 }
 
 /// From the fork to the end of all of the container's processes.
@@ -120,7 +144,10 @@ fn contain(
         // seen below.
         let _ = kill_process(child, Signal::KILL);
     }
-    let end = wait(child)?;
+    let end = match &mut parts.tracer {
+        Some(tracer) => tracer.wait(child)?,
+        None => wait(child)?,
+    };
     signal::forward_to_nobody();
     let memory = match parts.group.as_mut() {
         Some(group) if end.signal() == Some(libc::SIGKILL) => group.killed_for_memory(child)?,
@@ -156,10 +183,18 @@ fn disconnect(network: Connection) -> NetworkLine {
 }
 
 /// The runtime's part, outside of the container, while `child` stands at `stage`.
-fn prepare(bundle: &Bundle, stage: Stage, child: Pid, parts: &OutsideParts) -> Result<(), Failure> {
+fn prepare(
+    bundle: &Bundle,
+    stage: Stage,
+    child: Pid,
+    parts: &mut OutsideParts,
+) -> Result<(), Failure> {
     let group = parts.group.as_ref();
     match stage {
         Stage::Born => {
+            if let Some(tracer) = &mut parts.tracer {
+                tracer.seize(child);
+            }
             group.map_or(Ok(()), |group| group.join(child))?;
             if let Some(score) = bundle.oom_score {
                 let path = PathBuf::from(format!("/proc/{}/oom_score_adj", child.as_raw_nonzero()));

@@ -5,6 +5,8 @@
 //! 2.6.35). mksquashfs takes a tar from its standard input (4.5 and later), so
 //! owners, devices and attributes need no root here.
 
+mod contents;
+
 use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,6 +14,8 @@ use std::process::Stdio;
 use crate::cache::CacheError;
 use crate::tools::Tool;
 use crate::tree::{Tree, WriteError, write_tar};
+
+pub use contents::{Contents, ContentsError, Place};
 
 /// Changes whenever the same tree would give another image.
 pub const VERSION: &str = "squashfs-v2";

@@ -22,6 +22,7 @@ pub mod tree;
 pub use self::rpm::{Rpm, RpmError};
 pub use apt::{Apt, AptError, AptOptions, Package, Universe};
 pub use cache::{Cache, CacheError, Entry, Key};
+pub use disk::{Contents, ContentsError, Place};
 pub use http::{Http, HttpError, HttpOptions};
 pub use image::{ImageDisk, ImageError};
 pub use kernel::{KernelError, KernelFiles};

@@ -127,6 +127,17 @@ pub(crate) fn is_oom_line(line: &str) -> bool {
     OOM.is_match(crate::cause::without_stamp(line))
 }
 
+/// The process that a line of the out-of-memory killer names: `tail[2018]`.
+pub(crate) fn oom_victim(line: &str) -> Option<String> {
+    static VICTIM: LazyLock<Regex> =
+        LazyLock::new(|| crate::cause::rule(r"Kill(?:ed)? process (\d+) \(([^)]*)\)"));
+    if !is_oom_line(line) {
+        return None;
+    }
+    let found = VICTIM.captures(line)?;
+    Some(format!("{}[{}]", &found[2], &found[1]))
+}
+
 fn out_of_memory(result: &CellResult) -> bool {
     result.kernel_log.iter().any(|line| is_oom_line(&line.text))
 }
@@ -194,6 +205,7 @@ mod tests {
             kernel_log: Vec::new(),
             duration: 12_000,
             survivors: Vec::new(),
+            trace: None,
         }
     }
 

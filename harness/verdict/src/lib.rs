@@ -1,18 +1,26 @@
 //! From what was observed to what it means: an outcome, whether it was
 //! expected, and its cause.
 //!
-//! Pure: nothing here reads a file or starts a process.
+//! Pure: nothing here reads a file or starts a process; the files of an image are
+//! asked for through [`userland::Userland`].
 
 mod cause;
+pub mod elf;
 pub mod errno;
 mod expectation;
 pub mod judge;
 mod near;
 mod outcome;
+pub mod predict;
 pub mod signal;
+pub mod survey;
+pub mod userland;
 mod verdict;
 
-pub use cause::{Cause, Observation, cause};
+pub use cause::{
+    Cause, Noticed, Observation, cause, examined, harmed, noticed, rules, step_words,
+    trace_would_tell,
+};
 pub use expectation::{
     Condition, ConditionError, Conditions, Expectation, ExpectedOutcome, ExpectedOutcomeError,
     Fact, Range, RangeError, Setting, expected,

@@ -57,8 +57,12 @@ pub(crate) const LARGEST: u8 = 127;
 pub const ILL: u8 = 4;
 /// SIGKILL.
 pub const KILL: u8 = 9;
+/// SIGABRT.
+pub const ABRT: u8 = 6;
 /// SIGSEGV.
 pub const SEGV: u8 = 11;
+/// SIGSYS.
+pub const SYS: u8 = 31;
 
 /// A signal's name: `SIGSEGV`, `SIGRTMIN+3`; `SIG32` for a number that has none.
 pub fn name(number: u8) -> Cow<'static, str> {

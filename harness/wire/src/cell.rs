@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Trace;
+
 /// One command in one container of one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CellRequest {
@@ -13,6 +15,8 @@ pub struct CellRequest {
     pub command: Command,
     /// When to stop it, and how much to keep of what it says.
     pub limits: Limits,
+    /// Its processes run under ptrace.
+    pub trace: bool,
 }
 
 /// A process to start in a container.
@@ -100,6 +104,8 @@ pub struct CellResult {
     /// had been waited for and its PID namespace was gone. Always empty unless
     /// the runtime or the kernel failed to end them.
     pub survivors: Vec<String>,
+    /// What its processes were refused, where it was asked for.
+    pub trace: Option<Trace>,
 }
 
 /// How the first process of a container ended. Exactly one of these, never a

@@ -35,11 +35,13 @@ mod cell;
 mod facts;
 mod frame;
 mod probe;
+mod trace;
 
 pub use cell::{Captured, CellRequest, CellResult, Command, End, KernelLine, Limits, Seccomp};
 pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, SyscallFacts, Vsyscall};
 pub use frame::{FrameError, MAX_FRAME, read, write};
 pub use probe::{Probe, ProbeModule, ProbeOutcome, ProbeRequest, ProbeResult};
+pub use trace::{Step, Trace, Traced};
 
 use serde::{Deserialize, Serialize};
 

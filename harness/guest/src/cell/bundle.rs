@@ -126,6 +126,7 @@ mod tests {
                 seccomp: Seccomp::None,
             },
             limits: wire::Limits { time: 1, output: 1 },
+            trace: false,
         }
     }
 

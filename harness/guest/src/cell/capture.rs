@@ -14,7 +14,15 @@ pub(super) struct Capture {
     /// None once its end was seen.
     pipe: Option<File>,
     limit: u64,
+    end: Kept,
     kept: Captured,
+}
+
+/// Which bytes of a stream that is too long are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    First,
+    Last,
 }
 
 impl Capture {
@@ -23,6 +31,17 @@ impl Capture {
         Self {
             pipe: Some(pipe),
             limit,
+            end: Kept::First,
+            kept: Captured::default(),
+        }
+    }
+
+    /// Keeps the last `limit` bytes; of no pipe, none.
+    pub(super) fn last(pipe: Option<File>, limit: u64) -> Self {
+        Self {
+            pipe,
+            limit,
+            end: Kept::Last,
             kept: Captured::default(),
         }
     }
@@ -50,6 +69,14 @@ impl Capture {
     }
 
     fn keep(&mut self, bytes: &[u8]) {
+        if self.end == Kept::Last {
+            self.kept.bytes.extend_from_slice(bytes);
+            let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            let surplus = self.kept.bytes.len().saturating_sub(limit);
+            self.kept.bytes.drain(..surplus);
+            self.kept.dropped += surplus as u64;
+            return;
+        }
         let room = self.limit.saturating_sub(self.kept.bytes.len() as u64);
         let kept = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
         self.kept.bytes.extend_from_slice(&bytes[..kept]);

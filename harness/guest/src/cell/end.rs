@@ -84,6 +84,7 @@ mod tests {
         Ended {
             runtime: "exited with status 125".into(),
             report: report.into(),
+            trace: Captured::default(),
             stdout: Captured::default(),
             stderr: Captured {
                 bytes: b"runtime: no room\n".to_vec(),

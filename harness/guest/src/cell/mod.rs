@@ -8,6 +8,7 @@ mod processes;
 mod rooted;
 mod runtime_process;
 mod supervised;
+mod trace;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use wire::{Captured, CellRequest, CellResult, Cgroup, End, FrameError, FromGuest};
+use wire::{Captured, CellRequest, CellResult, Cgroup, End, FrameError, FromGuest, Trace};
 
 use crate::boot::Channel;
 use crate::cgroup::CellCgroup;
@@ -49,6 +50,7 @@ struct Ran {
     stdout: Captured,
     stderr: Captured,
     survivors: Vec<String>,
+    trace: Option<Trace>,
 }
 
 impl Ran {
@@ -59,6 +61,7 @@ impl Ran {
             stdout: Captured::default(),
             stderr: Captured::default(),
             survivors: Vec::new(),
+            trace: None,
         }
     }
 }
@@ -127,6 +130,7 @@ impl Cells {
             kernel_log,
             duration: u64::try_from(ended.duration_since(started).as_micros()).unwrap_or(u64::MAX),
             survivors: ran.survivors,
+            trace: ran.trace,
         })
     }
 
@@ -153,7 +157,7 @@ impl Cells {
         cgroup: &CellCgroup,
         channel: &Channel,
     ) -> Result<Ran> {
-        let process = match RuntimeProcess::start(bundle, cgroup, request.id) {
+        let process = match RuntimeProcess::start(bundle, cgroup, request.id, request.trace) {
             Ok(process) => process,
             Err(error) => return Ok(Ran::trouble(error.to_string())),
         };
@@ -170,6 +174,7 @@ impl Cells {
             stdout: watched.stdout,
             stderr: watched.stderr,
             survivors,
+            trace: request.trace.then(|| trace::of(&watched.trace)),
         })
     }
 

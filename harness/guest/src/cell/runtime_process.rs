@@ -21,23 +21,37 @@ pub(super) struct RuntimeProcess {
     pub(super) stderr: File,
     /// Where its status line comes from.
     pub(super) report: File,
+    /// Where its trace comes from, if it writes one.
+    pub(super) trace: Option<File>,
 }
 
 impl RuntimeProcess {
-    /// Starts `runtime run` on a bundle, in the cell's cgroup.
+    /// Starts `runtime run` on a bundle, in the cell's cgroup; with `traced` it
+    /// traces the container's program.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn start(bundle: &Bundle, cgroup: &CellCgroup, id: u64) -> Result<Self> {
+    pub(super) fn start(
+        bundle: &Bundle,
+        cgroup: &CellCgroup,
+        id: u64,
+        traced: bool,
+    ) -> Result<Self> {
         let (report, status) = pipe(PipeFlags::CLOEXEC)?;
+        let trace = traced.then(|| pipe(PipeFlags::CLOEXEC)).transpose()?;
         let mut command = Command::new(wire::RUNTIME_PATH);
         command
             .arg("run")
             .arg("--bundle")
             .arg(bundle.folder())
             .arg("--status-fd")
-            .arg(status.as_raw_fd().to_string())
-            .arg(format!("cell-{id}"));
+            .arg(status.as_raw_fd().to_string());
+        if let Some((_, writer)) = &trace {
+            command
+                .arg("--trace-fd")
+                .arg(writer.as_raw_fd().to_string());
+        }
+        command.arg(format!("cell-{id}"));
         let doors = cgroup
             .doors()
             .map(|door| {
@@ -45,20 +59,34 @@ impl RuntimeProcess {
             })
             .collect::<io::Result<Vec<_>>>()
             .map_err(Error::file("name", "/sys/fs/cgroup"))?;
-        Self::spawn(command, report, status, doors)
+        let (trace, writer) = trace.unzip();
+        let kept = [Some(status), writer].into_iter().flatten().collect();
+        let mut process = Self::spawn_keeping(command, report, kept, doors)?;
+        process.trace = trace.map(File::from);
+        Ok(process)
     }
 
     /// Starts any program that reports on descriptor `status`.
     pub(super) fn spawn(
-        mut command: Command,
+        command: Command,
         report: OwnedFd,
         status: OwnedFd,
+        doors: Vec<CString>,
+    ) -> Result<Self> {
+        Self::spawn_keeping(command, report, vec![status], doors)
+    }
+
+    /// Starts a program that is handed these descriptors by their numbers.
+    fn spawn_keeping(
+        mut command: Command,
+        report: OwnedFd,
+        kept: Vec<OwnedFd>,
         doors: Vec<CString>,
     ) -> Result<Self> {
         let program = command.get_program().to_owned();
         let (stdout, stdout_writer) = pipe(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_writer) = pipe(PipeFlags::CLOEXEC)?;
-        let number = status.as_raw_fd();
+        let numbers: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
         command
             .env_clear()
             .current_dir("/")
@@ -66,17 +94,18 @@ impl RuntimeProcess {
             .stdout(stdout_writer)
             .stderr(stderr_writer);
         // SAFETY: what runs between fork and exec makes system calls only.
-        unsafe { command.pre_exec(move || enter(&doors, number)) };
+        unsafe { command.pre_exec(move || enter(&doors, &numbers)) };
         let child = command.spawn().map_err(Error::file("start", &program))?;
         // `command` holds this side's copies of the writing ends; while they
         // are open no end is ever seen.
         drop(command);
-        drop(status);
+        drop(kept);
         Ok(Self {
             child,
             stdout: stdout.into(),
             stderr: stderr.into(),
             report: report.into(),
+            trace: None,
         })
     }
 }
@@ -85,9 +114,9 @@ fn pipe(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
     pipe_with(flags).map_err(Error::call("pipe"))
 }
 
-/// In the child: joins the cell's cgroups, leaves the guest's session, keeps the
-/// status descriptor over exec.
-fn enter(doors: &[CString], status: RawFd) -> io::Result<()> {
+/// In the child: joins the cell's cgroups, leaves the guest's session, keeps
+/// descriptors over exec.
+fn enter(doors: &[CString], kept: &[RawFd]) -> io::Result<()> {
     let check = |result: libc::c_int| match result {
         -1 => Err(io::Error::last_os_error()),
         other => Ok(other),
@@ -106,7 +135,9 @@ fn enter(doors: &[CString], status: RawFd) -> io::Result<()> {
     // SAFETY: take no pointer.
     unsafe {
         check(libc::setsid())?;
-        check(libc::fcntl(status, libc::F_SETFD, 0))?;
+        for number in kept {
+            check(libc::fcntl(*number, libc::F_SETFD, 0))?;
+        }
     }
     Ok(())
 }

@@ -33,6 +33,9 @@ const SHORT_TICK: Duration = Duration::from_micros(500);
 /// The longest status line that is kept, bytes.
 const REPORT: u64 = 64 << 10;
 
+/// How much of a trace's end is kept, bytes.
+const TRACE: u64 = 64 << 10;
+
 /// What became of a runtime.
 #[derive(Debug)]
 pub(super) enum Watched {
@@ -49,6 +52,8 @@ pub(super) struct Ended {
     pub(super) runtime: String,
     /// What came on the status descriptor.
     pub(super) report: String,
+    /// The end of what came on the trace descriptor.
+    pub(super) trace: Captured,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
     /// It was killed for its time.
@@ -75,6 +80,7 @@ struct Watch {
     stdout: Capture,
     stderr: Capture,
     report: Capture,
+    trace: Capture,
     chunk: Chunk,
     phase: Phase,
     deadline: Instant,
@@ -98,6 +104,7 @@ pub(super) fn watch(
         stdout: Capture::new(process.stdout, limits.output),
         stderr: Capture::new(process.stderr, limits.output),
         report: Capture::new(process.report, REPORT),
+        trace: Capture::last(process.trace, TRACE),
         chunk: Chunk::new(),
         phase: Phase::Running,
         deadline: Instant::now() + Duration::from_millis(limits.time),
@@ -139,9 +146,9 @@ impl Watch {
         self.deadline = Instant::now() + patience;
     }
 
-    /// All three pipes have ended.
+    /// All pipes have ended.
     fn closed(&self) -> bool {
-        [&self.stdout, &self.stderr, &self.report]
+        [&self.stdout, &self.stderr, &self.report, &self.trace]
             .iter()
             .all(|capture| capture.pipe().is_none())
     }
@@ -156,11 +163,16 @@ impl Watch {
             TICK
         };
         let ready = wait(
-            [&self.stdout, &self.stderr, &self.report].map(Capture::pipe),
+            [&self.stdout, &self.stderr, &self.report, &self.trace].map(Capture::pipe),
             harness,
             left.min(tick),
         )?;
-        let captures = [&mut self.stdout, &mut self.stderr, &mut self.report];
+        let captures = [
+            &mut self.stdout,
+            &mut self.stderr,
+            &mut self.report,
+            &mut self.trace,
+        ];
         for (capture, ready) in captures.into_iter().zip(ready.pipes) {
             if ready {
                 capture
@@ -188,6 +200,7 @@ impl Watch {
         Ended {
             runtime: self.status.map_or_else(|| "did not end".to_owned(), word),
             report: String::from_utf8_lossy(&self.report.finish().bytes).into_owned(),
+            trace: self.trace.finish(),
             stdout: self.stdout.finish(),
             stderr: self.stderr.finish(),
             timed_out: self.timed_out,
@@ -197,15 +210,18 @@ impl Watch {
     }
 }
 
+/// stdout, stderr, the report and the trace.
+const PIPES: usize = 4;
+
 /// What a wait woke up for.
 struct Ready {
-    pipes: [bool; 3],
+    pipes: [bool; PIPES],
     hung_up: bool,
 }
 
 /// Waits for a pipe to have something, or to end, or the harness to hang up.
 fn wait(
-    pipes: [Option<&File>; 3],
+    pipes: [Option<&File>; PIPES],
     harness: Option<BorrowedFd<'_>>,
     patience: Duration,
 ) -> Result<Ready> {

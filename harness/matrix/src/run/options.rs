@@ -30,6 +30,9 @@ pub(crate) struct Options {
     pub(crate) qemu: Option<PathBuf>,
     /// Check the runtime itself on each kernel as well.
     pub(crate) probes: bool,
+    /// Every cell that is no pass runs once more under ptrace; otherwise those of
+    /// unknown cause.
+    pub(crate) trace: bool,
     /// Machines begin where a template was kept.
     pub(crate) start: StartKind,
     /// What shares a machine.
@@ -59,6 +62,7 @@ impl Options {
             offline: arguments.offline,
             qemu: arguments.qemu.clone(),
             probes: arguments.probes || arguments.only_probes,
+            trace: arguments.trace,
             start: match arguments.cold {
                 true => StartKind::Cold,
                 false => StartKind::Warm,

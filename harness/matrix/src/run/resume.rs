@@ -90,7 +90,7 @@ pub(crate) fn resume(project: &Project, run: &Run, directory: &Path) -> Result<R
 
 /// A selector for just this column: a bare name would bring the entry's default
 /// variants along, which have columns of their own.
-fn selector(id: &str) -> String {
+pub(crate) fn selector(id: &str) -> String {
     if id.contains(['/', '+', '@']) {
         id.to_owned()
     } else {

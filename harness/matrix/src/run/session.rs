@@ -9,13 +9,15 @@ use plan::{Check, Image, Kernel};
 use qemu_runner::{Disk, VmEnd};
 use report::{Attempt, CellId, Event, StartKind};
 use supply::ImageConfig;
-use verdict::{Cause, Outcome};
+use verdict::Outcome;
 use wire::{CellRequest, CellResult, Command, FromGuest, Limits, ToGuest};
 
 use super::boot::{BootError, Booted, Bootery, Prepared};
+use super::judgement::{Judged, Seen, outcome_of, survived};
 use super::options::OUTPUT_LIMIT;
 use super::phases::{Phase, Phases, milliseconds};
 use super::probes::ProbeTask;
+use super::userland::Userlands;
 use crate::cli::Isolation;
 
 /// What the guest gets beyond a cell's limit to end it and answer, before its
@@ -24,6 +26,12 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a machine may take to power off before it is killed.
 const POWER_OFF: Duration = Duration::from_secs(5);
+
+/// How much longer a traced cell may take.
+const TRACE_SLOWDOWN: u64 = 3;
+
+/// How long a cell that hangs is watched at least, milliseconds.
+const TRACE_OF_A_HANG: u64 = 5_000;
 
 /// How often a cell is tried again when the machine room, not the cell, failed.
 const TROUBLE_TRIES: u32 = 2;
@@ -36,10 +44,10 @@ pub(crate) struct Task<'a> {
     /// The serial of its image's disk.
     pub(crate) disk: String,
     /// What runs, as the image's file and its own configuration have it.
-    command: Command,
+    pub(super) command: Command,
     /// What attempts before this came to: a time limit or a silence that is to be
     /// confirmed.
-    earlier: Vec<Outcome>,
+    pub(super) earlier: Vec<Outcome>,
     /// What it came to after a warm start, until a cold boot has seen it too.
     warm: Option<Outcome>,
     /// How often the machine room failed under it.
@@ -102,6 +110,7 @@ pub(crate) struct Session<'a> {
     pub(crate) boots: u32,
     /// Probes still to be carried out, after the cells.
     pub(crate) probes: VecDeque<ProbeTask>,
+    pub(super) userlands: Userlands,
     next_id: u64,
 }
 
@@ -122,6 +131,7 @@ impl<'a> Session<'a> {
             mode: Mode::Shared,
             boots: bootery.boots_so_far(kernel),
             probes: VecDeque::new(),
+            userlands: Userlands::default(),
             next_id: 0,
         }
     }
@@ -316,20 +326,21 @@ impl<'a> Session<'a> {
                 cell: self.cell(&task),
             });
             let limit = limit_of(&task, self.bootery.options.timeout, booted.slowdown);
-            match self.attempt(&mut booted, &task, limit) {
+            match self.attempt(&mut booted, &task, limit, false) {
                 Ok(result) => {
-                    let survivors = !result.survivors.is_empty();
-                    let outcome = verdict::judge::outcome(
-                        &result,
-                        task.check.stdout.as_deref(),
-                        &booted.facts.release,
+                    let outcome = outcome_of(&booted, &task, &result, limit);
+                    let seen = Seen {
                         limit,
-                    );
-                    let attempt = self.judge(&booted, &task, outcome, Some(&result), limit, &[]);
-                    self.settle(task, attempt, unsettled);
-                    if survivors {
-                        // The next cell would not be alone in its machine.
-                        let reason = "processes outlived their container".to_owned();
+                        result: Some(&result),
+                        ..Seen::default()
+                    };
+                    let mut judged = self.judge(&booted, &task, outcome, seen);
+                    let mut gone = judged.harm.take();
+                    if gone.is_none() && self.wants_trace(&judged.attempt) {
+                        gone = self.trace(&mut booted, &task, &mut judged, &result, limit);
+                    }
+                    self.settle(task, judged.attempt, unsettled);
+                    if let Some(reason) = gone {
                         self.vm_gone(booted.boot, reason);
                         return;
                     }
@@ -394,8 +405,56 @@ impl<'a> Session<'a> {
                 reason: format!("the machine ended twice under it: {end}"),
             },
         };
-        let attempt = self.judge(booted, &task, outcome, None, limit, console);
-        self.settle(task, attempt, unsettled);
+        let seen = Seen {
+            limit,
+            console,
+            ..Seen::default()
+        };
+        let judged = self.judge(booted, &task, outcome, seen);
+        self.settle(task, judged.attempt, unsettled);
+    }
+
+    /// A cell that is no pass is to run once more under ptrace: all where that was
+    /// asked for, else those of which it would tell more. Not before it is sure that
+    /// it is none.
+    fn wants_trace(&self, attempt: &Attempt) -> bool {
+        let failed = attempt.outcome.is_result() && !attempt.outcome.is_pass();
+        let tells = verdict::trace_would_tell(&attempt.outcome, attempt.cause.as_ref());
+        failed && !attempt.awaits_confirmation() && (self.bootery.options.trace || tells)
+    }
+
+    /// Runs the cell once more under ptrace, and judges with what that shows. What
+    /// the traced run comes to is no attempt: it was watched. Gives back why the
+    /// machine is of no more use, if so.
+    fn trace(
+        &mut self,
+        booted: &mut Booted,
+        task: &Task<'_>,
+        judged: &mut Judged,
+        result: &CellResult,
+        limit: u64,
+    ) -> Option<String> {
+        let longer = match judged.attempt.outcome {
+            // It will not end; what it waits in is told when nothing happens.
+            Outcome::Timeout { .. } => limit.max(TRACE_OF_A_HANG),
+            // Every system call stops twice for the tracer.
+            _ => limit.saturating_mul(TRACE_SLOWDOWN),
+        };
+        let traced = match self.attempt(booted, task, longer, true) {
+            Ok(traced) => traced,
+            Err(end) => return Some(format!("while a cell was traced: {end}")),
+        };
+        let outcome = outcome_of(booted, task, &traced, longer);
+        if let Some(trace) = &traced.trace {
+            let seen = Seen {
+                limit,
+                result: Some(result),
+                console: &[],
+                trace: Some((&outcome, trace)),
+            };
+            *judged = self.judge(booted, task, judged.attempt.outcome.clone(), seen);
+        }
+        survived(&traced)
     }
 
     fn attempt(
@@ -403,6 +462,7 @@ impl<'a> Session<'a> {
         booted: &mut Booted,
         task: &Task<'_>,
         limit: u64,
+        trace: bool,
     ) -> Result<CellResult, VmEnd> {
         let id = self.take_id();
         booted.vm.send(&ToGuest::Run(Box::new(CellRequest {
@@ -413,6 +473,7 @@ impl<'a> Session<'a> {
                 time: limit,
                 output: OUTPUT_LIMIT,
             },
+            trace,
         })))?;
         let patience = Duration::from_millis(limit) + GRACE.mul_f64(booted.slowdown);
         let mut answer = booted.vm.receive(patience)?;
@@ -437,70 +498,6 @@ impl<'a> Session<'a> {
     pub(super) fn take_id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id
-    }
-
-    fn judge(
-        &self,
-        booted: &Booted,
-        task: &Task<'_>,
-        outcome: Outcome,
-        result: Option<&CellResult>,
-        limit: u64,
-        console: &[String],
-    ) -> Attempt {
-        let (expected, because) = verdict::expected(
-            &task.image.expectations,
-            &[&task.check.name, task.check.given_name()],
-            verdict::Setting {
-                facts: &booted.facts,
-                runtime: super::record::RUNTIME,
-                seccomp: task.check.seccomp,
-            },
-        );
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let kernel_log: Vec<String> = match result {
-            Some(result) => result
-                .kernel_log
-                .iter()
-                .map(|line| line.text.clone())
-                .collect(),
-            None => console.to_vec(),
-        };
-        let stdout = result
-            .map(|result| text(&result.stdout.bytes))
-            .unwrap_or_default();
-        let stderr = result
-            .map(|result| text(&result.stderr.bytes))
-            .unwrap_or_default();
-        let cause: Option<Cause> = verdict::cause(verdict::Observation {
-            outcome: &outcome,
-            stdout: &stdout,
-            stderr: &stderr,
-            kernel_log: &kernel_log,
-            facts: Some(&booted.facts),
-            program_exists: None,
-        });
-
-        Attempt {
-            verdict: verdict::verdict(&outcome, expected, &task.earlier),
-            outcome,
-            expected: expected.to_string(),
-            because: because.map(str::to_owned),
-            cause,
-            duration_ms: result.map_or(limit, |result| result.duration / 1000),
-            limit_ms: limit,
-            start: booted.start,
-            boot: booted.boot,
-            alone: self.mode == Mode::Alone,
-            stdout,
-            stderr,
-            output_dropped: result
-                .map_or(0, |result| result.stdout.dropped + result.stderr.dropped),
-            kernel_log,
-            survivors: result
-                .map(|result| result.survivors.clone())
-                .unwrap_or_default(),
-        }
     }
 
     fn cell(&self, task: &Task<'_>) -> CellId {

@@ -5,11 +5,13 @@
 mod arguments;
 mod attempts;
 mod cache;
+mod causes;
 mod cells;
 mod columns;
 mod death;
 mod files;
 mod github;
+mod inspect;
 mod kernel_sources;
 mod lock;
 mod loopback;

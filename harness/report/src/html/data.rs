@@ -92,5 +92,8 @@ fn attempt(attempt: &Attempt) -> Value {
         "dropped": attempt.output_dropped,
         "kernel_log": attempt.kernel_log,
         "survivors": attempt.survivors,
+        "noticed": attempt.noticed,
+        "examined": attempt.examined,
+        "trace": attempt.trace,
     })
 }

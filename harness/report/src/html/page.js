@@ -106,6 +106,9 @@ function cellDetails(row, column) {
       ...block("stderr", attempt.stderr),
       ...block("Kernel log", attempt.kernel_log.join("\n")),
       ...block("Outlived the container", attempt.survivors.join("\n")),
+      ...block("Noticed besides", attempt.noticed.map((it) => it.what).join("\n")),
+      ...block("Looked at, without finding the cause", attempt.examined.join("\n")),
+      ...(attempt.trace ? block(`Again under ptrace: ${attempt.trace.outcome.kind}`, attempt.trace.steps.join("\n")) : []),
     );
     if (attempt.dropped) body.push(element("p", `${attempt.dropped} bytes of output were dropped.`));
   });

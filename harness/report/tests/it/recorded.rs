@@ -166,6 +166,9 @@ fn attempt(
         output_dropped: 0,
         kernel_log,
         survivors: Vec::new(),
+        noticed: Vec::new(),
+        examined: Vec::new(),
+        trace: None,
     }
 }
 

@@ -1,10 +1,18 @@
 //! A userland built for a newer micro-architecture level of x86-64 than the CPU
 //! has.
 
-use super::{Cause, Observation};
+use super::{Cause, Observation, Rule};
+use crate::elf::Elf;
+use crate::userland;
 
 /// `cpu-level`.
-pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
+pub(super) const RULE: Rule = Rule {
+    names: &["cpu-level"],
+    looks_at: "what glibc's start says of the CPU, and the ISA note of the file it names",
+    find,
+};
+
+fn find(observation: Observation<'_>) -> Option<Cause> {
     let (line, wanted) = observation
         .lines()
         .find_map(|line| wanted(line).map(|wanted| (line, wanted)))?;
@@ -13,6 +21,16 @@ pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
         None => "which has less".to_owned(),
     };
     let mut evidence = vec![line.to_owned()];
+    let built_for = match wanted {
+        Wanted::Level(level) => level.to_owned(),
+        Wanted::OfFile(file) => match note(observation, file) {
+            Some((path, level)) => {
+                evidence.push(format!("{path}: ISA note: x86-64-v{level}"));
+                format!("x86-64-v{level}")
+            }
+            None => "a higher x86-64 level".to_owned(),
+        },
+    };
     evidence.extend(
         observation
             .facts
@@ -20,20 +38,55 @@ pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
     );
     Some(Cause {
         name: "cpu-level".to_owned(),
-        explanation: format!("the image was built for {wanted}, not for this CPU, {has}"),
+        explanation: format!("the image was built for {built_for}, not for this CPU, {has}"),
         evidence,
         remedy: Some("a `cpu` of that level in the kernel's entry".to_owned()),
     })
 }
 
+/// What a line says.
+enum Wanted<'a> {
+    /// The level.
+    Level(&'a str),
+    /// The file whose note asks for it.
+    OfFile(&'a str),
+}
+
 /// What a line of ld.so or of a static program's start asks for.
-fn wanted(line: &str) -> Option<&str> {
+fn wanted(line: &str) -> Option<Wanted<'_>> {
     if let Some(level) = line.strip_prefix("Fatal glibc error: CPU does not support ") {
-        return Some(level);
+        return Some(Wanted::Level(level));
     }
-    (line.contains("error while loading shared libraries: ")
-        && line.ends_with(": CPU ISA level is lower than required"))
-    .then_some("a higher x86-64 level")
+    // ld.so, of a library it loads and of the program itself.
+    let before = line.strip_suffix(": CPU ISA level is lower than required")?;
+    let file = before.rsplit(": ").next().unwrap_or(before);
+    Some(Wanted::OfFile(file))
+}
+
+/// The highest level that a file of this name asks for.
+fn note(observation: Observation<'_>, file: &str) -> Option<(String, u8)> {
+    let image = observation.image?;
+    let base = file.rsplit('/').next().unwrap_or(file);
+    let mut paths = userland::named(image, base).ok()?;
+    // A library is named by its link, and found by its file.
+    for folder in [
+        "/lib/x86_64-linux-gnu",
+        "/usr/lib/x86_64-linux-gnu",
+        "/lib64",
+        "/usr/lib64",
+        "/lib",
+    ] {
+        if let Ok(userland::Found::File { path, .. }) = image.find(&format!("{folder}/{base}")) {
+            paths.push(path);
+        }
+    }
+    paths
+        .into_iter()
+        .filter_map(|path| {
+            let level = Elf::parse(&image.read(&path).ok()?)?.ok()?.level?;
+            Some((path, level))
+        })
+        .max_by_key(|(_, level)| *level)
 }
 
 #[cfg(test)]
@@ -72,6 +125,30 @@ mod tests {
         let loader = "ls: error while loading shared libraries: libc.so.6: CPU ISA level is lower \
                       than required";
         assert_eq!(of(loader).unwrap().name, "cpu-level");
+    }
+
+    #[test]
+    fn the_note_of_the_file_says_which_level() {
+        let image = userland::InMemory::default().with(
+            "/level3",
+            crate::elf::tests::Made {
+                level: Some(0b100),
+                ..crate::elf::tests::Made::x86_64()
+            }
+            .bytes(),
+        );
+        let outcome = Outcome::Exit { code: 127 };
+        let cause = find(Observation {
+            stderr: "/level3: CPU ISA level is lower than required",
+            image: Some(&image),
+            ..Observation::new(&outcome)
+        })
+        .unwrap();
+        assert_eq!(
+            cause.explanation,
+            "the image was built for x86-64-v3, not for this CPU, which has less"
+        );
+        assert_eq!(cause.evidence[1], "/level3: ISA note: x86-64-v3");
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) struct Object<'a> {
     pub(super) name: &'a str,
     /// Where the mapping begins.
     pub(super) start: u64,
+    /// How long it is, bytes.
+    pub(super) size: u64,
     /// The instruction's offset in the file, where it is told.
     pub(super) offset: Option<u64>,
 }
@@ -100,6 +102,7 @@ fn fault<'a>(line: &'a str, found: &Captures<'a>, kind: FaultKind) -> Option<Fau
         Some(Object {
             name: found.name("name")?.as_str(),
             start: hexadecimal(found.name("start")?.as_str())?,
+            size: hexadecimal(found.name("size")?.as_str())?,
             offset: match found.name("offset") {
                 Some(digits) => Some(hexadecimal(digits.as_str())?),
                 None => None,

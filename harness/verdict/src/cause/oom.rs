@@ -1,10 +1,16 @@
 //! Killed by the kernel because memory ran out.
 
-use super::{Cause, Observation};
+use super::{Cause, Observation, Rule};
 use crate::{Outcome, judge};
 
 /// `oom`.
-pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
+pub(super) const RULE: Rule = Rule {
+    names: &["oom"],
+    looks_at: "the kernel's line \"Out of memory: Killed process\"",
+    find,
+};
+
+fn find(observation: Observation<'_>) -> Option<Cause> {
     if *observation.outcome != Outcome::Oom {
         return None;
     }

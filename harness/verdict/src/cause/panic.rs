@@ -4,11 +4,17 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Cause, Observation, rule};
+use super::{Cause, Observation, Rule, rule};
 use crate::{Outcome, signal};
 
 /// `panic`.
-pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
+pub(super) const RULE: Rule = Rule {
+    names: &["panic"],
+    looks_at: "the console's line \"Kernel panic\", and the first BUG or Oops before it",
+    find,
+};
+
+fn find(observation: Observation<'_>) -> Option<Cause> {
     let Outcome::Panic { message } = observation.outcome else {
         return None;
     };

@@ -7,7 +7,7 @@ use regex::Regex;
 use wire::Vsyscall;
 
 use super::{
-    Cause, Observation,
+    Cause, Observation, Rule,
     fault::{self, Fault, FaultKind},
     rule,
 };
@@ -26,7 +26,14 @@ static ATTEMPTED: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// `vsyscall-none` and `vsyscall-xonly`.
-pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
+pub(super) const RULE: Rule = Rule {
+    names: &["vsyscall-none", "vsyscall-xonly"],
+    looks_at: "the kernel's line \"vsyscall attempted\", or a fault in the vsyscall page that \
+               this column does not have",
+    find,
+};
+
+fn find(observation: Observation<'_>) -> Option<Cause> {
     // The process gets SIGSEGV; who waited for it may make an exit status of it.
     match observation.outcome {
         Outcome::Signal { signal, .. } if *signal == signal::SEGV => {}
@@ -36,14 +43,22 @@ pub(super) fn cause(observation: Observation<'_>) -> Option<Cause> {
     attempted(observation).or_else(|| faulted(observation))
 }
 
+/// The process, its PID and the function that a line tells of.
+pub(super) fn attempted_call(line: &str) -> Option<(&str, &str, String)> {
+    let found = ATTEMPTED.captures(line)?;
+    let address = u64::from_str_radix(found.name("ip")?.as_str(), 16).ok()?;
+    Some((
+        found.name("process")?.as_str(),
+        found.name("pid")?.as_str(),
+        call(address),
+    ))
+}
+
 /// The kernel says so itself.
 fn attempted(observation: Observation<'_>) -> Option<Cause> {
-    let (line, found) = observation
+    let (line, (process, pid, call)) = observation
         .kernel_lines()
-        .find_map(|line| Some((line, ATTEMPTED.captures(line)?)))?;
-    let process = found.name("process")?.as_str();
-    let pid = found.name("pid")?.as_str();
-    let address = u64::from_str_radix(found.name("ip")?.as_str(), 16).ok()?;
+        .find_map(|line| Some((line, attempted_call(line)?)))?;
     let mut evidence = vec![line.to_owned()];
     evidence.extend(
         observation
@@ -53,9 +68,8 @@ fn attempted(observation: Observation<'_>) -> Option<Cause> {
     );
     Some(none(
         format!(
-            "{process}[{pid}] called {} through the vsyscall page, which is off on this kernel \
-             (vsyscall=none)",
-            call(address)
+            "{process}[{pid}] called {call} through the vsyscall page, which is off on this kernel \
+             (vsyscall=none)"
         ),
         evidence,
         "a kernel started with vsyscall=emulate or vsyscall=xonly",

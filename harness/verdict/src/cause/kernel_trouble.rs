@@ -1,0 +1,201 @@
+//! The kernel itself came to harm, or one of its watchdogs barked, while the cell
+//! ran.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::{Cause, Observation, Rule, rule};
+use crate::Outcome;
+
+/// `kernel-oops`, `soft-lockup`, `hard-lockup`, `rcu-stall` and `hung-task`.
+pub(super) const RULE: Rule = Rule {
+    names: &[
+        "kernel-oops",
+        "soft-lockup",
+        "hard-lockup",
+        "rcu-stall",
+        "hung-task",
+    ],
+    looks_at: "the kernel's lines about an oops, a lockup, a stall or a hung task",
+    find,
+};
+
+/// What the kernel's lines tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trouble<'a> {
+    pub(super) name: &'static str,
+    pub(super) line: &'a str,
+}
+
+struct Sign {
+    name: &'static str,
+    words: &'static str,
+    line: LazyLock<Regex>,
+}
+
+/// The worst first.
+static SIGNS: [Sign; 5] = [
+    Sign {
+        name: "kernel-oops",
+        words: "the kernel tried something that is none, and ended the process it did it for",
+        // `BUG: kernel NULL pointer dereference, address: …`, `BUG: unable to handle
+        // page fault for address: …`, before 5.0 `BUG: unable to handle kernel …`;
+        // `kernel BUG at mm/slub.c:305!`; `Oops: 0002 [#1] SMP`, from 6.9 on `Oops:
+        // general protection fault, …`; before that `general protection fault: 0000
+        // [#1]`, which of a process reads `traps: sh[7] general protection`.
+        line: LazyLock::new(|| {
+            rule(
+                r"^(?:BUG: (?:kernel NULL pointer dereference|unable to handle)|kernel BUG at |Oops: |general protection fault(?:, |: )|invalid opcode: |divide error: )",
+            )
+        }),
+    },
+    Sign {
+        name: "hard-lockup",
+        words: "a CPU took no interrupt any more",
+        line: LazyLock::new(|| rule(r"Watchdog detected hard LOCKUP on cpu")),
+    },
+    Sign {
+        name: "soft-lockup",
+        words: "the kernel kept a CPU for itself, without letting anything else run",
+        line: LazyLock::new(|| rule(r"BUG: soft lockup - CPU#\d+ stuck for \d+s!")),
+    },
+    Sign {
+        name: "rcu-stall",
+        words: "a CPU or a task kept the kernel's read-copy-update waiting",
+        line: LazyLock::new(|| {
+            rule(r"INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stalls? on CPU")
+        }),
+    },
+    Sign {
+        name: "hung-task",
+        words: "a task waited in the kernel and could not be woken",
+        line: LazyLock::new(|| rule(r"^INFO: task .+:\d+ blocked for more than \d+ seconds")),
+    },
+];
+
+static PLACE: LazyLock<Regex> = LazyLock::new(|| rule(r"^RIP: 0010:\S+\+0x"));
+
+fn find(observation: Observation<'_>) -> Option<Cause> {
+    // A panic has a rule of its own, and a program that ended by itself is no
+    // victim.
+    let victim = matches!(
+        observation.outcome,
+        Outcome::Signal { .. } | Outcome::Timeout { .. } | Outcome::Lockup { .. }
+    ) || matches!(observation.outcome, Outcome::Exit { code } if *code > 128);
+    if !victim {
+        return None;
+    }
+    let trouble = of(observation)?;
+    let sign = SIGNS.iter().find(|sign| sign.name == trouble.name)?;
+    let mut evidence = vec![trouble.line.to_owned()];
+    let place = observation
+        .kernel_lines()
+        .skip_while(|line| *line != trouble.line)
+        .find(|line| PLACE.is_match(line));
+    evidence.extend(place.map(str::to_owned));
+    let place = place.map_or(String::new(), |line| {
+        let function = line.trim_start_matches("RIP: 0010:");
+        format!(", in {}", function.split('+').next().unwrap_or(function))
+    });
+    Some(Cause {
+        name: trouble.name.to_owned(),
+        explanation: format!("{}{place}", sign.words),
+        evidence,
+        remedy: Some(
+            "it is the kernel's bug, or the machine's: the whole console is beside the run's \
+             record"
+                .to_owned(),
+        ),
+    })
+}
+
+/// The worst that the kernel says.
+pub(super) fn of(observation: Observation<'_>) -> Option<Trouble<'_>> {
+    SIGNS.iter().find_map(|sign| {
+        let line = observation
+            .kernel_lines()
+            .find(|line| sign.line.is_match(line))?;
+        Some(Trouble {
+            name: sign.name,
+            line,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cause::cause as find;
+
+    const KILLED: Outcome = Outcome::Signal {
+        signal: 9,
+        core: false,
+    };
+
+    fn of(outcome: &Outcome, log: &[&str]) -> Option<Cause> {
+        let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
+        find(Observation {
+            kernel_log: &log,
+            ..Observation::new(outcome)
+        })
+    }
+
+    #[test]
+    fn each_sign_has_its_name() {
+        for (line, name) in [
+            (
+                "BUG: kernel NULL pointer dereference, address: 0000000000000000",
+                "kernel-oops",
+            ),
+            ("Oops: 0002 [#1] PREEMPT SMP NOPTI", "kernel-oops"),
+            (
+                "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:77]",
+                "soft-lockup",
+            ),
+            (
+                "NMI watchdog: Watchdog detected hard LOCKUP on cpu 0",
+                "hard-lockup",
+            ),
+            (
+                "rcu: INFO: rcu_sched self-detected stall on CPU",
+                "rcu-stall",
+            ),
+            (
+                "INFO: task sync:120 blocked for more than 120 seconds.",
+                "hung-task",
+            ),
+        ] {
+            assert_eq!(of(&KILLED, &[line]).unwrap().name, name, "{line}");
+            assert_eq!(of(&Outcome::Exit { code: 1 }, &[line]), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_function_of_an_oops_is_named() {
+        let log = [
+            "BUG: kernel NULL pointer dereference, address: 0000000000000008",
+            "#PF: supervisor read access in kernel mode",
+            "RIP: 0010:tcp_v4_rcv+0x123/0xe00",
+            "RIP: 0033:0x7f0000000000",
+        ];
+        let cause = of(&KILLED, &log).unwrap();
+        assert!(
+            cause.explanation.ends_with(", in tcp_v4_rcv"),
+            "{}",
+            cause.explanation
+        );
+        assert_eq!(cause.evidence, [log[0], log[2]]);
+    }
+
+    #[test]
+    fn a_process_that_faults_is_no_oops() {
+        for line in [
+            "traps: sh[7] general protection fault ip:401136 sp:7ffd error:0 in sh[400000+1000]",
+            "traps: sh[7] trap invalid opcode ip:401136 sp:7ffd error:0 in sh[401000+1000]",
+            "rcu: \tRCU CPU stall warnings timeout set to 21 (rcu_cpu_stall_timeout).",
+        ] {
+            assert_eq!(of(&KILLED, &[line]), None, "{line}");
+        }
+    }
+}

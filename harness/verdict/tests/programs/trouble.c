@@ -1,0 +1,108 @@
+/* One small program for every kind of trouble that a cell can meet; its first
+ * argument says which. The corpus beside it holds what kernels and C libraries
+ * said of these, and the end-to-end tests run it again on real kernels. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEAF __attribute__((noinline, noclone))
+
+DEAF void poke_null(volatile int *where) { *where = 1; }
+DEAF int read_wild(volatile int *where) { return *where; }
+DEAF long through_the_page(uintptr_t entry) { return ((long (*)(void *, void *, void *))entry)(0, 0, 0); }
+DEAF void stop_here(void) { __builtin_trap(); }
+
+/* Where a shell stands between the death and the cell's end. */
+static int in_a_child(void (*what)(void)) {
+    pid_t child = fork();
+    if (child == 0) { what(); _exit(0); }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static void null(void) { poke_null((int *)8); }
+static void time_page(void) { through_the_page(0xffffffffff600400); }
+
+/* A filter that gives one answer to one x86-64 system call. */
+static void filter(int call, unsigned answer) {
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, answer),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof code / sizeof *code, code };
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) { perror("seccomp"); exit(9); }
+}
+
+static int tell(const char *what, long answer) {
+    if (answer >= 0) { printf("%s: %ld\n", what, answer); return 0; }
+    fprintf(stderr, "trouble: %s: %s\n", what, strerror(errno));
+    return 1;
+}
+
+static int fill(const char *path) {
+    static char block[1 << 20];
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (file < 0) return tell(path, -1);
+    memset(block, 'x', sizeof block);
+    for (;;) {
+        ssize_t wrote = write(file, block, sizeof block);
+        if (wrote < 0) { int failed = tell(path, -1); unlink(path); return failed; }
+    }
+}
+
+static int eat(void) {
+    for (;;) {
+        char *block = malloc(4 << 20);
+        if (!block) return tell("malloc", -1);
+        memset(block, 1, 4 << 20);
+    }
+}
+
+int main(int count, char **word) {
+    const char *which = count > 1 ? word[1] : "";
+    if (!strcmp(which, "null")) { null(); return 0; }
+    if (!strcmp(which, "wild")) return read_wild((int *)0x8000000000000000);
+    if (!strcmp(which, "opcode")) { stop_here(); return 0; }
+    if (!strcmp(which, "abort")) abort();
+    if (!strcmp(which, "execute")) return through_the_page((uintptr_t)mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (!strcmp(which, "beside")) return read_wild((int *)0xffffffffff601000);
+    if (!strcmp(which, "write-page")) { poke_null((int *)0xffffffffff600400); return 0; }
+    if (!strcmp(which, "child")) { in_a_child(null); return 0; }
+    if (!strcmp(which, "child-page")) { in_a_child(time_page); return 0; }
+    if (!strcmp(which, "child-told")) { int s = in_a_child(null); return WIFSIGNALED(s) ? 128 + WTERMSIG(s) : 0; }
+    if (!strcmp(which, "child-other")) { in_a_child(null); fprintf(stderr, "trouble: cannot access 'x': No such file or directory\n"); return 2; }
+    if (!strcmp(which, "exit")) return atoi(word[2]);
+    if (!strcmp(which, "say")) { fprintf(stderr, "%s\n", word[2]); return count > 3 ? atoi(word[3]) : 1; }
+    if (!strcmp(which, "kill-call")) { filter(SYS_getppid, SECCOMP_RET_KILL); return tell("getppid", getppid()); }
+    if (!strcmp(which, "trap-call")) { filter(SYS_getppid, SECCOMP_RET_TRAP); return tell("getppid", getppid()); }
+    if (!strcmp(which, "deny-call")) { filter(SYS_getppid, SECCOMP_RET_ERRNO | EPERM); return tell("getppid", syscall(SYS_getppid)); }
+    if (!strcmp(which, "call")) return tell("call", syscall(atol(word[2]), -1, 0, 0, 0, 0, 0));
+    if (!strcmp(which, "user-namespace")) return tell("unshare", unshare(CLONE_NEWUSER));
+    if (!strcmp(which, "fill")) return fill(word[2]);
+    if (!strcmp(which, "eat")) return eat();
+    if (!strcmp(which, "open")) { int file = open(word[2], O_RDWR); return tell(word[2], file); }
+    if (!strcmp(which, "wait")) { pause(); return 0; }
+    if (!strcmp(which, "time64")) { struct timespec now; return tell("clock_gettime", clock_gettime(CLOCK_REALTIME, &now)); }
+    fprintf(stderr, "usage: trouble KIND [ARGUMENT]\n");
+    return 64;
+}
