@@ -4,14 +4,13 @@
 //! option's name.
 //!
 //! Where it differs from docker: the container writes to DIR itself; without
-//! `--network` or a published port it has no network; names of users are not looked up; the folder a
-//! volume comes from must be there. Its system calls go through the project's
-//! own profile unless `--security-opt seccomp=` says otherwise. It has cgroups of
-//! its own and docker's list of devices; a machine that cannot give it those
-//! runs it only with podman's `--cgroups disabled`. `--name` is the ID for
-//! `runtime pause`.
-//! own profile unless `--security-opt seccomp=` says otherwise. Standard input is
-//! always its own, `--interactive` or not; with `--tty` it is typed.
+//! `--network` or a published port it has no network; names of users are not
+//! looked up; the folder a volume comes from must be there. Its system calls go
+//! through the project's own profile unless `--security-opt seccomp=` says
+//! otherwise. It has cgroups of its own and docker's list of devices; a machine
+//! that cannot give it those runs it only with podman's `--cgroups disabled`.
+//! `--name` is the ID for `runtime pause`. Standard input is always its own,
+//! `--interactive` or not; with `--tty` it is typed.
 //!
 //! `--userns` maps the container's 0 to 65535 to 100000 to 165535, or, to a
 //! caller without root's rights, its root to that caller and nobody else;

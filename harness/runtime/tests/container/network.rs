@@ -17,7 +17,7 @@ use std::time::Duration;
 use runtime::status::Status;
 use serde_json::{Value, json};
 
-use crate::rig::{Outcome, Rig, Running};
+use crate::rig::{Outcome, Rig, Running, map_users};
 use lacking::Lacking;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,6 +34,19 @@ fn bridged(rig: &Rig, ports: &Value) -> Value {
 
 fn port(address: Ipv4Addr, host: u16, container: u16, protocol: &str) -> Value {
     json!({"address": address, "host": host, "container": container, "protocol": protocol})
+}
+
+impl Rig {
+    /// What a container would need to have users of its own, where this machine
+    /// does not give it.
+    fn lacks_user_namespaces(&self) -> Option<String> {
+        let mut config = self.config(&["probe", "exit", "0"]);
+        map_users(&mut config, 0, 65_536);
+        match self.run_config(&config).line.status {
+            Status::Unsupported { what } => Some(what),
+            _ => None,
+        }
+    }
 }
 
 /// A container whose program runs.

@@ -11,7 +11,7 @@ use super::lacking::Lacking;
 use super::world::{self, HOST, OTHER, THIRD, World};
 use super::{ALL, Container, LOOPBACK, PATIENCE, ask, bridged, exchange, exchange_datagrams, port};
 use crate::on_all_kernels;
-use crate::rig::{Rig, Running, skip};
+use crate::rig::{Rig, Running, give, map_users, skip};
 
 on_all_kernels![
     published_ports_reach_the_container,
@@ -20,6 +20,7 @@ on_all_kernels![
     neighbours_are_kept_out,
     packets_fit_the_way_out,
     who_goes_on_asking_finds_the_next_container,
+    a_user_namespace_makes_no_difference,
 ];
 
 fn published_ports_reach_the_container(rig: &Rig) {
@@ -248,4 +249,32 @@ fn who_goes_on_asking_finds_the_next_container(rig: &Rig) {
     next.terminate();
     other.terminate();
     world.assert_untouched();
+}
+
+/// The network namespace belongs to the container's users; what joins it to the
+/// host is made by the host's.
+fn a_user_namespace_makes_no_difference(rig: &Rig) {
+    const FIRST: u32 = 100_000;
+    let Some(world) = World::new() else { return };
+    if let Some(what) = rig.lacks_user_namespaces() {
+        skip(&what);
+        return;
+    }
+    give(&rig.inside(""), FIRST);
+    for lacking in Lacking::ALL {
+        let Some(nat) = world.translator(lacking) else {
+            continue;
+        };
+        let mut config = bridged(rig, &json!([port(ALL, 8080, 80, "tcp")]));
+        map_users(&mut config, FIRST, 65_536);
+        let container = Container::start(rig, lacking, &config);
+        let listener = world.inside(container.pid, || TcpListener::bind((ALL, 80)).unwrap());
+        let peer = exchange(&listener, (HOST, 8080), &|| {
+            world.other(|| ask((HOST, 8080), "question").unwrap())
+        });
+        assert_eq!(peer.ip() == OTHER, nat != Nat::Forwarder, "{nat:?}");
+        drop(listener);
+        container.terminate();
+        world.assert_untouched();
+    }
 }
