@@ -177,7 +177,7 @@ impl Survey {
 
 fn is_program(path: &str, elf: &Elf) -> bool {
     let library = path.contains(".so");
-    elf.interpreter.is_some() && !library || !library && elf.needed.is_empty()
+    !library && (elf.interpreter.is_some() || elf.needed.is_empty())
 }
 
 /// The interpreter of an executable script.

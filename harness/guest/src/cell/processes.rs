@@ -138,7 +138,7 @@ fn living() -> Result<Vec<String>> {
         };
         names.extend(
             Process::parse(&stat)
-                .filter(|process| !process.is_ours())
+                .filter(|process| !process.is_ours() && !process.is_dead())
                 .map(|process| {
                     format!(
                         "{} (pid {}, state {})",
@@ -174,6 +174,12 @@ impl<'a> Process<'a> {
         })
     }
 
+    /// It has ended, and waits to be waited for: it does nothing any more, and who
+    /// waits for it is PID 1, sooner or later.
+    fn is_dead(&self) -> bool {
+        matches!(self.state, "Z" | "X")
+    }
+
     /// PID 1, or a thread of the kernel.
     fn is_ours(&self) -> bool {
         /// From the kernel's sched.h.
@@ -198,7 +204,9 @@ mod tests {
             (process.pid, process.name, process.state),
             (88, "a) R (b", "D")
         );
-        assert!(!process.is_ours());
+        assert!(!process.is_ours() && !process.is_dead());
+        let zombie = "78 (trouble) Z 1 78 78 0 -1 4194316 0 0 0 0 0 0 0 0 20 0 1 0 180 0 0";
+        assert!(Process::parse(zombie).unwrap().is_dead());
         assert_eq!(Process::parse("garbage"), None);
     }
 

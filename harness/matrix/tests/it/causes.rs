@@ -82,7 +82,7 @@ fn doctored(project: &Project) {
 
 const CHECKS: &str = r##"
 name = "trouble"
-source = { directory = "../root" }
+source = { directory = "root" }
 checks = []
 [[check]]
 name = "null"
@@ -182,7 +182,7 @@ fn each_cause_is_told_by_its_name_and_what_it_rests_on() {
     doctored(&project);
     project.file(
         "images/old.toml",
-        "name = \"old\"\nsource = { directory = \"../old\" }\nchecks = []\n[[check]]\nname = \"dash\"\n\
+        "name = \"old\"\nsource = { directory = \"old\" }\nchecks = []\n[[check]]\nname = \"dash\"\n\
          command = [\"/bin/dash\", \"-c\", \"true\"]\n",
     );
 

@@ -92,8 +92,12 @@ fn told(observation: Observation<'_>) -> Option<Cause> {
 }
 
 /// What a shell, or a program that starts others (env, unshare, nice), did not find.
+/// Of "No such file or directory" a shell's path, or the word behind "failed to
+/// execute" or in env's quotes: other programs say the same of what they read.
 static ABSENT: LazyLock<Regex> = LazyLock::new(|| {
-    rule(r"(?:^|[: ])(?P<word>[^\s:]+): (?:command not found|not found|No such file or directory)$")
+    rule(
+        r"(?:(?:^|: )(?P<word>[^\s:]+): (?:command not found|not found)|(?:^|: )(?P<path>/[^\s:]+): No such file or directory|failed to execute (?P<started>[^\s:]+): No such file or directory|^(?:/\S*/)?env: ['‘](?P<quoted>[^'’]+)['’]: No such file or directory)$",
+    )
 });
 
 fn absent(observation: Observation<'_>) -> Option<Cause> {
@@ -101,11 +105,15 @@ fn absent(observation: Observation<'_>) -> Option<Cause> {
         return None;
     }
     // The last: what a script could not start first it may have done without.
-    let (line, found) = observation
+    let mut absent: Vec<_> = observation
         .lines()
         .filter_map(|line| Some((line, ABSENT.captures(line)?)))
-        .last()?;
-    let word = found.name("word")?.as_str();
+        .collect();
+    let (line, found) = absent.pop()?;
+    let word = ["word", "path", "started", "quoted"]
+        .iter()
+        .find_map(|name| found.name(name))?
+        .as_str();
     let evidence = vec![line.to_owned()];
     if word.contains('/') {
         return Some(missing(observation, word, evidence));
@@ -390,6 +398,10 @@ mod tests {
         for (said, explained) in [
             (
                 "sh: 1: nosuch: not found",
+                "the image has no nosuch in its PATH",
+            ),
+            (
+                "/usr/bin/env: ‘nosuch’: No such file or directory",
                 "the image has no nosuch in its PATH",
             ),
             (

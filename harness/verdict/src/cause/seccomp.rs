@@ -61,8 +61,8 @@ fn killed(observation: Observation<'_>) -> Option<Cause> {
     let (call, line) = traced.or_else(|| {
         observation
             .kernel_lines()
-            .filter_map(|line| Some((audited(line)?.1, line.to_owned())))
-            .last()
+            .rev()
+            .find_map(|line| Some((audited(line)?.1, line.to_owned())))
     })?;
     let by = match observation.seccomp {
         Some(profile) => format!("the seccomp profile {profile}"),
