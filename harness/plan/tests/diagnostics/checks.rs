@@ -82,7 +82,7 @@ error: unknown key `comand`
 13 | comand = ["ls"]
    | ^^^^^^
    |
-   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `entrypoint`, `default` and `notes`
+   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `entrypoint`, `default`, `seccomp` and `notes`
 
 error: an element of `command` is an integer, not a string
   --> images/checks.toml:17:18
@@ -151,7 +151,7 @@ error: unknown profile `permit`
 4 | seccomp = "permit"
   |           ^^^^^^^^
   |
-  = hint: there is `none`, `eperm`, `enosys`
+  = hint: there is `none`, `eperm` and `enosys`
 
 error: a check under no profile
  --> images/checks.toml:9:11
@@ -166,8 +166,6 @@ error: `none` is there twice
    |
 14 | seccomp = ["none", "eperm", "none"]
    |                             ^^^^^^
-
-
 "#]]
     );
 }
