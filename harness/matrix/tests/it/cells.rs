@@ -208,7 +208,9 @@ command = ["true"]
     project.every_check("debian-12.toml");
     // The real QEMU with a monitor besides, over which the machine gets an NMI.
     let qemu = project.qemu_with_monitor();
-    let mut matrix = project.start(&["run", "--kernels", "6.1", "--qemu", qemu.to_str().unwrap()]);
+    // Cold: what a warm start saw would be struck once more after a boot.
+    let qemu = qemu.to_str().unwrap();
+    let mut matrix = project.start(&["run", "--kernels", "6.1", "--cold", "--qemu", qemu]);
     let begun =
         r#"{"kind":"cell-started","cell":{"kernel":"6.1","image":"debian:12","check":"struck"}}"#;
     let folder = project.wait_for_event(&mut matrix, begun);
