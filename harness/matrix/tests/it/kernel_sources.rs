@@ -37,7 +37,9 @@ fn fetched(project: &Project) -> Kernel {
     let sha256 = &kernel.package["sha256"];
     let deb = project.root().join("kernel.deb");
     match supply.cache().get_blob(sha256) {
-        Some(blob) => drop(fs_err::copy(blob, &deb).unwrap()),
+        Some(blob) => {
+            fs_err::copy(blob, &deb).unwrap();
+        }
         // Unpacked, and its package cleaned away.
         None => {
             let http = supply::Http::new(supply::HttpOptions::default(), Arc::new(supply::Silent));
