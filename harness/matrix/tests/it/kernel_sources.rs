@@ -254,6 +254,7 @@ fn the_same_kernel_from_every_source_gives_the_same_cells() {
     assert!(package("tree")["path"].ends_with("/linux"));
 
     // A folder is a selector too.
-    let dry = project.matrix(&["run", "--dry-run", "--kernels", "./linux"]);
+    let tree = root.join("linux");
+    let dry = project.matrix(&["run", "--dry-run", "--kernels", tree.to_str().unwrap()]);
     assert!(dry.status.success(), "{}", crate::project::stderr(&dry));
 }
