@@ -37,7 +37,9 @@ fn fetched(project: &Project) -> Kernel {
     let sha256 = &kernel.package["sha256"];
     let deb = project.root().join("kernel.deb");
     match supply.cache().get_blob(sha256) {
-        Some(blob) => drop(fs_err::copy(blob, &deb).unwrap()),
+        Some(blob) => {
+            fs_err::copy(blob, &deb).unwrap();
+        }
         // Unpacked, and its package cleaned away.
         None => {
             let http = supply::Http::new(supply::HttpOptions::default(), Arc::new(supply::Silent));
@@ -252,6 +254,7 @@ fn the_same_kernel_from_every_source_gives_the_same_cells() {
     assert!(package("tree")["path"].ends_with("/linux"));
 
     // A folder is a selector too.
-    let dry = project.matrix(&["run", "--dry-run", "--kernels", "./linux"]);
+    let tree = root.join("linux");
+    let dry = project.matrix(&["run", "--dry-run", "--kernels", tree.to_str().unwrap()]);
     assert!(dry.status.success(), "{}", crate::project::stderr(&dry));
 }

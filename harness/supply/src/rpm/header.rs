@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_header_that_lies_is_refused() {
-        let cases: [(&[(u32, u32, u32)], &[u8]); 9] = [
+        type Entries = [(u32, u32, u32)];
+        let cases: [(&Entries, &[u8]); 9] = [
             (&[(6, 0, 1)], b"no end"),
             (&[(8, 0, 3)], b"a\0b\0"),
             (&[(4, 0, u32::MAX)], b"abcd"),

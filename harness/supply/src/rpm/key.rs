@@ -64,11 +64,11 @@ fn shipped(base: &str) -> Result<Option<Keyring>, RpmError> {
     let host = parts.next().unwrap_or_default().to_ascii_lowercase();
     let path: Vec<&str> = parts.collect();
     let known = SHIPPED.iter().find(|(its_host, release, _)| {
-        let of_release = |part: &&str| {
+        let of_release = |part: &str| {
             let rest = part.strip_prefix(release);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        *its_host == host && path.iter().any(|part| of_release(&part))
+        *its_host == host && path.iter().any(|part| of_release(part))
     });
     let Some((host, _, bytes)) = known else {
         return Ok(None);

@@ -14,6 +14,10 @@ use crate::repository::{
 use crate::server::Reply;
 use crate::signer::Signer;
 
+type Pack = fn(&[u8]) -> Vec<u8>;
+type Sum = fn(&[u8]) -> String;
+type Rewrite = fn(String) -> String;
+
 const EL7: &str = "3.10.0-1160.el7";
 
 fn whole(version: &str, compression: CompressionWithLevel) -> rpm::Package {
@@ -66,7 +70,7 @@ fn modules(kernel: &KernelFiles) -> Vec<String> {
 
 #[test]
 fn a_whole_kernel_comes_in_every_packing_and_once() {
-    let packings: [(CompressionWithLevel, fn(&[u8]) -> Vec<u8>); 4] = [
+    let packings: [(CompressionWithLevel, Pack); 4] = [
         (CompressionWithLevel::Gzip(1), gzip),
         (CompressionWithLevel::Xz(1), xz),
         (CompressionWithLevel::Zstd(1), zstd),
@@ -261,7 +265,7 @@ fn a_signature_covers_the_files_by_their_digests_where_the_payload_has_none() {
 
 #[test]
 fn old_checksums_are_taken_and_vouch_for_nothing() {
-    let sums: [(&str, fn(&[u8]) -> String); 2] = [("sha", sha1), ("sha512", sha512)];
+    let sums: [(&str, Sum); 2] = [("sha", sha1), ("sha512", sha512)];
     for (name, sum) in sums {
         let mut repository = Repository::new();
         repository.sum = (name, sum);
@@ -304,7 +308,7 @@ fn refused(repository: &Repository) -> String {
 #[test]
 fn descriptions_that_lie_are_refused() {
     let laughs = "<!DOCTYPE repomd [<!ENTITY x \"xxxxxxxx\"><!ENTITY y \"&x;&x;\">]>";
-    let spoils: [(fn(String) -> String, &str); 6] = [
+    let spoils: [(Rewrite, &str); 6] = [
         (
             |text| text.replace("repodata/primary", "../../primary"),
             "is no path below the repository",
