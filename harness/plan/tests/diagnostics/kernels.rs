@@ -421,7 +421,7 @@ fn snapshots_and_keys_where_they_do_not_belong() {
         ),
         str![[r#"
 error: `2026-01-01` is not a moment
- --> kernels.toml:3:80
+ --> kernels.toml:3:78
   |
 3 | source = { apt = "debian", suite = "bookworm", package = "linux", snapshot = "2026-01-01" }
   |                                                                              ^^^^^^^^^^^^
@@ -437,7 +437,7 @@ error: `key` is for other archives than Debian's
   = hint: Debian's keys ship with this program
 
 error: `snapshot` is of Debian's own archives
-  --> kernels.toml:11:100
+  --> kernels.toml:11:93
    |
 11 | source = { apt = "https://example.org/apt", suite = "stable", package = "linux", snapshot = "20260101T000000Z" }
    |                                                                                             ^^^^^^^^^^^^^^^^^^
