@@ -55,6 +55,7 @@ fn attempt(global: &Global, arguments: &TryArguments) -> Result<u8, Failure> {
             check.command.clone_from(&arguments.command);
             check.stdout = None;
             check.timeout = None;
+            check.seccomp = verdict::Seccomp::None;
         }
     }
     let folder = tempfile::tempdir()?;

@@ -6,6 +6,7 @@ use crate::diagnostic::{Diagnostic, Located, SourceFile};
 use crate::document::{Reader, Refusal, Table, Value};
 use crate::name::name;
 use crate::{Check, CheckEntry};
+use verdict::Seccomp;
 
 /// What images/checks.toml says, and what is wrong in it. A check with mistakes
 /// is left out of the first list, its name is still in the second.
@@ -40,15 +41,18 @@ pub(crate) fn parse(file: &Arc<SourceFile>) -> ChecksFile {
 
 /// Reads `[[check]]` tables; every name in them, also of those with mistakes, is
 /// added to `names`.
+///
+/// A check that names several profiles for system calls is a check of each.
 pub(crate) fn read_checks(value: &Value<'_>, names: &mut Vec<Located<String>>) -> Vec<CheckEntry> {
     value
         .tables("a check")
         .into_iter()
         .filter_map(|table| read_check(table, names))
+        .flatten()
         .collect()
 }
 
-fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<CheckEntry> {
+fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Vec<CheckEntry>> {
     let named = table.required("name", "\"bash\"");
     let name = named.as_ref().and_then(|value| value.parsed(name));
     let mut unique = true;
@@ -81,20 +85,70 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Chec
         .map(|value| value.amount("s", duration));
     let entrypoint = table.boolean("entrypoint").unwrap_or(false);
     let default = table.boolean("default").unwrap_or(true);
+    let profiles = match table.value("seccomp") {
+        Some(value) => profiles(&value),
+        None => Some(Profiles::One(Seccomp::None)),
+    };
     let notes = table.string("notes").map(|notes| notes.value);
     table.finish();
-    Some(CheckEntry {
-        check: Check {
-            name: name.filter(|_| unique)?,
-            command: command?,
-            // Given but wrong is not the same as not given.
-            stdout: stdout.map_or(Some(None), |given| given.map(Some))?,
-            timeout: timeout.map_or(Some(None), |given| given.map(Some))?,
-            entrypoint,
-        },
+    let check = Check {
+        name: name.filter(|_| unique)?,
+        command: command?,
+        // Given but wrong is not the same as not given.
+        stdout: stdout.map_or(Some(None), |given| given.map(Some))?,
+        timeout: timeout.map_or(Some(None), |given| given.map(Some))?,
+        entrypoint,
+        seccomp: Seccomp::None,
+    };
+    let checks = match profiles? {
+        Profiles::One(seccomp) => vec![Check { seccomp, ..check }],
+        Profiles::Each(profiles) => profiles.into_iter().map(|one| check.under(one)).collect(),
+    };
+    let entry = |check| CheckEntry {
+        check,
         default,
-        notes,
-    })
+        notes: notes.clone(),
+    };
+    Some(checks.into_iter().map(entry).collect())
+}
+
+/// What `seccomp` says.
+enum Profiles {
+    /// A word: the check runs under it.
+    One(Seccomp),
+    /// A list: there is a check for each.
+    Each(Vec<Seccomp>),
+}
+
+fn profiles(value: &Value<'_>) -> Option<Profiles> {
+    if !value.is_array() {
+        return value.parsed(profile).map(Profiles::One);
+    }
+    let mut each: Vec<Seccomp> = Vec::new();
+    let elements = value.elements("an array of profiles")?;
+    if elements.is_empty() {
+        value.refuse(Refusal::new("a check under no profile").hint(
+            "leave `seccomp` out for a container without one, or write \"none\" among others",
+        ));
+        return None;
+    }
+    let mut sound = true;
+    for element in &elements {
+        match element.parsed(profile) {
+            None => sound = false,
+            Some(one) if each.contains(&one) => {
+                element.refuse(Refusal::new(format!("`{}` is there twice", one.name())));
+                sound = false;
+            }
+            Some(one) => each.push(one),
+        }
+    }
+    sound.then_some(Profiles::Each(each))
+}
+
+fn profile(text: &str) -> Result<Seccomp, Refusal> {
+    Seccomp::named(text)
+        .ok_or_else(|| Refusal::unknown("profile", text, &Seccomp::ALL.map(Seccomp::name)))
 }
 
 fn command(value: &Value<'_>) -> Option<Vec<String>> {

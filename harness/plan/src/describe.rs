@@ -118,9 +118,9 @@ pub fn describe_images(project: &Project) -> Listing {
     let rows = project.images.iter().map(|entry| {
         let checks = entry.image.checks.iter().map(|check| {
             if entry.on_demand.contains(&check.name) {
-                format!("({})", check.name)
+                format!("({})", check.shown())
             } else {
-                check.name.clone()
+                check.shown()
             }
         });
         Row {
@@ -157,7 +157,7 @@ pub fn describe_checks(project: &Project) -> Listing {
     }
     let rows = forms.into_iter().map(|(check, notes, images)| Row {
         cells: vec![
-            check.name.clone(),
+            check.shown(),
             images.join(" "),
             check.stdout.clone().unwrap_or_default(),
             shortened(shell_words(&check.command)),
@@ -192,11 +192,11 @@ pub fn describe_plan(plan: &Plan) -> String {
             .images
             .iter()
             .map(|image| {
-                let checks = image.checks.iter().map(|check| check.name.as_str());
+                let checks = image.checks.iter().map(Check::shown);
                 Row::bare(vec![
                     image.name.clone(),
                     joined(&image.sources),
-                    checks.collect::<Vec<&str>>().join(" "),
+                    checks.collect::<Vec<String>>().join(" "),
                 ])
             })
             .collect(),

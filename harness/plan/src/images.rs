@@ -172,8 +172,8 @@ impl Available<'_> {
         let mut rows: Vec<Row> = Vec::new();
         match listed.map(|value| value.elements("an array of strings")) {
             None => {
-                for entry in &self.shared.checks {
-                    self.add(&entry.check.name, None, &mut rows);
+                for name in &self.shared.names {
+                    self.add(&name.value, None, &mut rows);
                 }
             }
             Some(elements) => {
@@ -182,8 +182,8 @@ impl Available<'_> {
                 }
             }
         }
-        for entry in self.own {
-            self.add(&entry.check.name, None, &mut rows);
+        for name in self.own_names {
+            self.add(&name.value, None, &mut rows);
         }
         rows
     }
@@ -205,33 +205,45 @@ impl Available<'_> {
                 return;
             }
         };
-        let matching: Vec<&str> = self.names().filter(|name| glob.is_match(name)).collect();
-        for name in &matching {
-            self.add(name, Some(true), rows);
+        let mut matches = false;
+        for name in self.names() {
+            if glob.is_match(name) {
+                matches = true;
+                self.add(name, Some(true), rows);
+                continue;
+            }
+            // One form of a check that runs under several profiles.
+            for entry in self.forms(name) {
+                if glob.is_match(&entry.check.name) {
+                    matches = true;
+                    push(entry, Some(true), rows);
+                }
+            }
         }
-        if matching.is_empty() && self.shared.readable {
+        if !matches && self.shared.readable {
             element.report(self.unknown(&text, "there is", self.names()));
         }
     }
 
+    /// The check its file calls `name`, in each form it has.
     fn add(&self, name: &str, default: Option<bool>, rows: &mut Vec<Row>) {
-        let own = self.own.iter().find(|entry| entry.check.name == name);
-        let shared = || {
-            self.shared
-                .checks
-                .iter()
-                .find(|entry| entry.check.name == name)
-        };
-        // One with mistakes is found in neither; they were told where they are.
-        let Some(entry) = own.or_else(shared) else {
-            return;
-        };
-        if rows.iter().all(|row| row.check.name != name) {
-            rows.push(Row {
-                check: entry.check.clone(),
-                default: default.unwrap_or(entry.default),
-            });
+        for entry in self.forms(name) {
+            push(entry, default, rows);
         }
+    }
+
+    /// The image's own replaces a shared one whole. One with mistakes is found in
+    /// neither; they were told where they are.
+    fn forms<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s CheckEntry> {
+        let is_own = self.own_names.iter().any(|own| own.value == name);
+        let entries = if is_own {
+            self.own
+        } else {
+            &self.shared.checks
+        };
+        entries
+            .iter()
+            .filter(move |entry| entry.check.given_name() == name)
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -248,7 +260,7 @@ impl Available<'_> {
 
     /// Tells of a check that an expectation names and the image does not have.
     fn demand(&self, check: &Located<String>, rows: &[Row], image: &Table<'_>) {
-        let is_row = rows.iter().any(|row| row.check.name == check.value);
+        let is_row = rows.iter().any(|row| row.check.is_called(&check.value));
         // Named in a place that has mistakes of its own: those come first.
         let is_broken = self.names().any(|name| name == check.value) && !self.sound(&check.value);
         if !is_row && !is_broken && self.shared.readable {
@@ -264,7 +276,7 @@ impl Available<'_> {
 
     fn sound(&self, name: &str) -> bool {
         let mut all = self.own.iter().chain(&self.shared.checks);
-        all.any(|entry| entry.check.name == name)
+        all.any(|entry| entry.check.is_called(name))
     }
 
     fn unknown<'n>(
@@ -280,6 +292,15 @@ impl Available<'_> {
             None => list,
         };
         Diagnostic::new(format!("unknown check `{}`", check.value), &check.place, "").hint(hint)
+    }
+}
+
+fn push(entry: &CheckEntry, default: Option<bool>, rows: &mut Vec<Row>) {
+    if rows.iter().all(|row| row.check.name != entry.check.name) {
+        rows.push(Row {
+            check: entry.check.clone(),
+            default: default.unwrap_or(entry.default),
+        });
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use verdict::Seccomp;
+
 use crate::ImageReference;
 
 /// A kernel as one column of the table: an entry of kernels.toml, a variant of
@@ -269,6 +271,49 @@ pub struct Check {
     pub timeout: Option<u64>,
     /// The image's own entry point goes before the command, as with `docker run`.
     pub entrypoint: bool,
+    /// The profile its container's system calls go through.
+    pub seccomp: Seccomp,
+}
+
+/// What stands between a check's name and the profile it runs under, where it runs
+/// under several.
+const UNDER: &str = "+seccomp=";
+
+impl Check {
+    /// The name its file gives it: `test-x` of `test-x+seccomp=eperm`.
+    pub fn given_name(&self) -> &str {
+        self.name
+            .split_once(UNDER)
+            .map_or(&*self.name, |(given, _)| given)
+    }
+
+    /// Whether this is its name or the one its file gives it: what is said of
+    /// `test-x` is said of it under every profile.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.given_name() == name
+    }
+
+    /// Its name, with the profile where the name does not say it.
+    pub fn shown(&self) -> String {
+        if self.seccomp == Seccomp::None || self.name.contains(UNDER) {
+            self.name.clone()
+        } else {
+            format!("{}(seccomp={})", self.name, self.seccomp.name())
+        }
+    }
+
+    /// The check under one of several profiles. Under none it keeps its name.
+    pub(crate) fn under(&self, seccomp: Seccomp) -> Check {
+        let name = match seccomp {
+            Seccomp::None => self.name.clone(),
+            profile => format!("{}{UNDER}{}", self.name, profile.name()),
+        };
+        Check {
+            name,
+            seccomp,
+            ..self.clone()
+        }
+    }
 }
 
 /// A check of an image that is known to be flaky.

@@ -115,6 +115,27 @@ fn what_is_run_by_default_is_a_few_minutes_work() {
     assert_eq!(images, ["debian:11", "debian:12", "debian:13", "vsyscall"]);
 }
 
+/// Under each profile it names, and expected to fail under one of them.
+#[test]
+fn a_check_under_several_profiles_is_several_checks() {
+    let names = |selector: &str| -> Vec<(String, verdict::Seccomp)> {
+        let plan = planned("6.1", "debian:12", selector);
+        let checks = plan.images[0].checks.iter();
+        checks
+            .map(|check| (check.name.clone(), check.seccomp))
+            .collect()
+    };
+    let plain = ("test-x".to_owned(), verdict::Seccomp::None);
+    let eperm = ("test-x+seccomp=eperm".to_owned(), verdict::Seccomp::Eperm);
+    let enosys = ("test-x+seccomp=enosys".to_owned(), verdict::Seccomp::Enosys);
+    assert_eq!(
+        names("test-x"),
+        [plain.clone(), eperm.clone(), enosys.clone()]
+    );
+    assert_eq!(names("*=eperm"), [eperm]);
+    assert_eq!(names("test-x+"), [plain]);
+}
+
 /// The command people come for shows one kernel with two settings.
 #[test]
 fn naming_kernels_brings_the_variant_that_shows_the_difference() {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use verdict::Verdict;
 
 use crate::{
-    Cell, KernelColumn, Run,
+    Cell, KernelColumn, Run, SeccompProfile,
     diff::between,
     shown::{duration, one_line},
 };
@@ -107,6 +107,19 @@ fn what_ran(page: &mut String, run: &Run, cell: &Cell) {
         .map(|check| words(&check.command));
     if let Some(command) = command {
         row(page, "command", &command);
+    }
+    match cell.seccomp {
+        SeccompProfile::None => {}
+        SeccompProfile::Eperm => row(
+            page,
+            "seccomp",
+            "eperm: a profile that answers calls newer than Linux 5.2 with EPERM",
+        ),
+        SeccompProfile::Enosys => row(
+            page,
+            "seccomp",
+            "enosys: a profile that answers calls newer than Linux 5.2 with ENOSYS",
+        ),
     }
     if let Some(image) = run.image(&cell.image) {
         let source: Vec<String> = image

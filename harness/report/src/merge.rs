@@ -312,7 +312,7 @@ fn lost_cells<'a>(
         image.checks.iter().map(move |check| Cell {
             outcome: Outcome::not_run(reason),
             verdict: Verdict::NotRun,
-            ..Cell::planned(kernel, &image.id, &check.name, runtime)
+            ..Cell::planned(kernel, &image.id, check, runtime)
         })
     })
 }

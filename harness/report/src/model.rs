@@ -77,7 +77,7 @@ impl Run {
         for kernel in &kernels {
             for image in &images {
                 for check in &image.checks {
-                    cells.push(Cell::planned(&kernel.id, &image.id, &check.name, runtime));
+                    cells.push(Cell::planned(&kernel.id, &image.id, check, runtime));
                 }
             }
         }
@@ -125,12 +125,13 @@ pub fn schema() -> serde_json::Value {
 
 impl Cell {
     /// A cell whose turn has not come.
-    pub(crate) fn planned(kernel: &str, image: &str, check: &str, runtime: &str) -> Self {
+    pub(crate) fn planned(kernel: &str, image: &str, check: &CheckRow, runtime: &str) -> Self {
         Self {
             kernel: kernel.to_owned(),
             image: image.to_owned(),
-            check: check.to_owned(),
+            check: check.name.clone(),
             runtime: runtime.to_owned(),
+            seccomp: check.seccomp,
             outcome: verdict::Outcome::not_run(NOT_REACHED),
             expected: None,
             because: None,
@@ -252,6 +253,9 @@ pub struct CheckRow {
     pub name: String,
     /// Program and arguments.
     pub command: Vec<String>,
+    /// The profile its system calls go through; left out for none.
+    #[serde(default, skip_serializing_if = "SeccompProfile::is_none")]
+    pub seccomp: SeccompProfile,
     /// It is known to be flaky.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,
@@ -305,6 +309,9 @@ pub struct Cell {
     pub check: String,
     /// Which runtime made the container: `bundled`.
     pub runtime: String,
+    /// The profile its system calls went through; left out for none.
+    #[serde(default, skip_serializing_if = "SeccompProfile::is_none")]
+    pub seccomp: SeccompProfile,
     /// What happened: that of the last attempt with a result, or not run with the
     /// reason. An attempt that came to nothing does not hide an earlier result.
     pub outcome: verdict::Outcome,
@@ -321,6 +328,40 @@ pub struct Cell {
     pub cause: Option<verdict::Cause>,
     /// Milliseconds, that attempt's.
     pub duration_ms: Option<u64>,
+}
+
+/// What a container's system calls go through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeccompProfile {
+    /// No filter.
+    #[default]
+    None,
+    /// The project's profile; calls newer than Linux 5.2 say EPERM.
+    Eperm,
+    /// The project's profile; calls newer than Linux 5.2 say ENOSYS.
+    Enosys,
+}
+
+impl SeccompProfile {
+    /// There is none.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference"
+    )]
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+impl From<verdict::Seccomp> for SeccompProfile {
+    fn from(profile: verdict::Seccomp) -> Self {
+        match profile {
+            verdict::Seccomp::None => Self::None,
+            verdict::Seccomp::Eperm => Self::Eperm,
+            verdict::Seccomp::Enosys => Self::Enosys,
+        }
+    }
 }
 
 /// How a virtual machine came to where its guest waits for work.

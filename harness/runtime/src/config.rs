@@ -116,7 +116,7 @@ impl Container {
         linux
             .set_namespaces(Some(namespaces))
             .set_resources(None)
-            .set_seccomp(self.seccomp.map(UnknownCalls::profile))
+            .set_seccomp(self.seccomp.map(|form| form.profile(CAPABILITIES)))
             .set_devices(None)
             .set_masked_paths(Some(MASKED_PATHS.map(str::to_owned).to_vec()))
             .set_readonly_paths(Some(READONLY_PATHS.map(str::to_owned).to_vec()));

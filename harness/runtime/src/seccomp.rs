@@ -16,6 +16,7 @@ use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 pub use profile::UnknownCalls;
+pub(crate) use profile::version;
 
 /// A filter ready to be installed.
 #[derive(Debug)]

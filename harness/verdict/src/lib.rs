@@ -15,10 +15,20 @@ mod verdict;
 pub use cause::{Cause, Observation, cause};
 pub use expectation::{
     Condition, ConditionError, Conditions, Expectation, ExpectedOutcome, ExpectedOutcomeError,
-    Fact, Range, RangeError, expected,
+    Fact, Range, RangeError, Setting, expected,
 };
 pub use outcome::{Colour, Kind, Outcome, RecordError, Severity};
 pub use verdict::{Verdict, verdict};
+pub use wire::Seccomp;
+
+#[cfg(test)]
+pub(crate) fn setting_for_tests(facts: &wire::Facts) -> Setting<'_> {
+    Setting {
+        facts,
+        runtime: "bundled",
+        seccomp: Seccomp::None,
+    }
+}
 
 #[cfg(test)]
 pub(crate) fn facts_for_tests() -> wire::Facts {

@@ -32,6 +32,44 @@ pub struct Command {
     pub user: String,
     /// The container's host name.
     pub hostname: String,
+    /// The profile its system calls go through.
+    pub seccomp: Seccomp,
+}
+
+/// What a container's system calls go through: nothing, or the project's profile
+/// in one of its two forms, which differ in how they answer calls that came after
+/// Linux 5.2.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Seccomp {
+    /// No filter.
+    #[default]
+    None,
+    /// EPERM, as docker up to 20.10.9 does, and a libc takes it for the answer.
+    Eperm,
+    /// ENOSYS, as runc does from 1.0 on, and a libc takes its second way.
+    Enosys,
+}
+
+impl Seccomp {
+    /// All, in the order they are shown.
+    pub const ALL: [Self; 3] = [Self::None, Self::Eperm, Self::Enosys];
+
+    /// What files and tables call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Eperm => "eperm",
+            Self::Enosys => "enosys",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
 }
 
 /// What bounds a cell.

@@ -34,7 +34,7 @@ mod facts;
 mod frame;
 mod probe;
 
-pub use cell::{Captured, CellRequest, CellResult, Command, End, KernelLine, Limits};
+pub use cell::{Captured, CellRequest, CellResult, Command, End, KernelLine, Limits, Seccomp};
 pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, SyscallFacts, Vsyscall};
 pub use frame::{FrameError, MAX_FRAME, read, write};
 pub use probe::{Probe, ProbeModule, ProbeOutcome, ProbeRequest, ProbeResult};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use runtime::config::{Container, kernel_has_cgroup_namespaces};
 use runtime::layer::{self, Kind, Layer};
-use wire::CellRequest;
+use runtime::seccomp::UnknownCalls;
+use wire::{CellRequest, Seccomp};
 
 use super::account::Account;
 use crate::error::{Error, Result};
@@ -97,7 +98,11 @@ fn container(rootfs: &Path, request: &CellRequest, account: Account) -> Containe
         groups: account.groups,
         hostname: command.hostname.clone(),
         cgroup_namespace: kernel_has_cgroup_namespaces(),
-        seccomp: None,
+        seccomp: match command.seccomp {
+            Seccomp::None => None,
+            Seccomp::Eperm => Some(UnknownCalls::Eperm),
+            Seccomp::Enosys => Some(UnknownCalls::Enosys),
+        },
     }
 }
 
@@ -118,6 +123,7 @@ mod tests {
                 directory: "/srv".into(),
                 user: "7".into(),
                 hostname: "h".into(),
+                seccomp: Seccomp::None,
             },
             limits: wire::Limits { time: 1, output: 1 },
         }
@@ -144,5 +150,21 @@ mod tests {
         let made = container(root, &request(&[("HOME", "/tmp")]), account());
         assert_eq!(made.environment, [pair("HOME", "/tmp")]);
         assert_eq!((made.uid, made.gid, made.groups), (7, 8, vec![9]));
+    }
+
+    #[test]
+    fn the_profile_is_the_one_asked_for() {
+        for (asked, made) in [
+            (Seccomp::None, None),
+            (Seccomp::Eperm, Some(UnknownCalls::Eperm)),
+            (Seccomp::Enosys, Some(UnknownCalls::Enosys)),
+        ] {
+            let mut request = request(&[]);
+            request.command.seccomp = asked;
+            assert_eq!(
+                container(Path::new("/r"), &request, account()).seccomp,
+                made
+            );
+        }
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn command(image: &Image, check: &Check, config: &ImageConfig) -> Com
         directory: own(image.given.directory, &image.directory, &config.directory),
         user: own(image.given.user, &image.user, &config.user),
         hostname: "matrix".to_owned(),
+        seccomp: check.seccomp,
     }
 }
 
@@ -65,6 +66,7 @@ mod tests {
             stdout: None,
             timeout: None,
             entrypoint,
+            seccomp: verdict::Seccomp::None,
         }
     }
 

@@ -86,7 +86,7 @@ impl Options {
         BTreeMap::from(
             [
                 ("capabilities", "docker's 14".to_owned()),
-                ("seccomp", "none".to_owned()),
+                ("seccomp", "none where a check has no other".to_owned()),
                 ("network", "none".to_owned()),
                 ("timeout_ms", self.timeout.as_millis().to_string()),
                 ("output_limit", OUTPUT_LIMIT.to_string()),

@@ -109,10 +109,11 @@ pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
             .map(|check| CheckRow {
                 name: check.name.clone(),
                 command: check.command.clone(),
+                seccomp: check.seccomp.into(),
                 quarantine: image
                     .quarantines
                     .iter()
-                    .find(|quarantine| quarantine.check == check.name)
+                    .find(|quarantine| check.is_called(&quarantine.check))
                     .map(|quarantine| Quarantine {
                         owner: quarantine.owner.clone(),
                         until: quarantine.until.clone(),

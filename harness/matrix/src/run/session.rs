@@ -450,9 +450,12 @@ impl<'a> Session<'a> {
     ) -> Attempt {
         let (expected, because) = verdict::expected(
             &task.image.expectations,
-            &task.check.name,
-            &booted.facts,
-            super::record::RUNTIME,
+            &[&task.check.name, task.check.given_name()],
+            verdict::Setting {
+                facts: &booted.facts,
+                runtime: super::record::RUNTIME,
+                seccomp: task.check.seccomp,
+            },
         );
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let kernel_log: Vec<String> = match result {

@@ -1,8 +1,27 @@
-//! Which checks: names or globs, over the rows of the images selected.
+//! Which checks: names or globs, over the rows of the images selected. A check
+//! that runs under several profiles is selected as a whole by the name its file
+//! gives it; `NAME+` is the one without a profile alone, as it is with kernels.
 
 use super::pattern::Pattern;
 use crate::error::{Kind, PlanError, Unmatched};
-use crate::{Image, ImageEntry};
+use crate::{Check, Image, ImageEntry};
+use verdict::Seccomp;
+
+/// A selector.
+struct Wanted<'a> {
+    pattern: Pattern<'a>,
+    /// Without a profile.
+    plain: bool,
+}
+
+impl Wanted<'_> {
+    fn matches(&self, check: &Check) -> bool {
+        if self.plain {
+            return check.seccomp == Seccomp::None && self.pattern.matches(&check.name);
+        }
+        self.pattern.matches(&check.name) || self.pattern.matches(check.given_name())
+    }
+}
 
 /// The images with the selected checks only, each in the image's own order; an
 /// image that has none of them is left out. Without selectors: those that an image
@@ -26,11 +45,17 @@ pub(super) fn select_checks(
     let mut patterns = Vec::new();
     let mut unmatched = Vec::new();
     for selector in selectors {
-        let (pattern, reason) = match Pattern::new(selector) {
+        let (text, plain) = match selector.strip_suffix('+') {
+            Some(name) => (name, true),
+            None => (selector, false),
+        };
+        let (pattern, reason) = match Pattern::new(text) {
             Ok(pattern) => (Some(pattern), None),
             Err(reason) => (None, Some(reason)),
         };
-        match pattern.filter(|pattern| available.iter().any(|name| pattern.matches(name))) {
+        let pattern = pattern.map(|pattern| Wanted { pattern, plain });
+        let mut all = images.iter().flat_map(|entry| &entry.image.checks);
+        match pattern.filter(|pattern| all.any(|check| pattern.matches(check))) {
             Some(pattern) => patterns.push(pattern),
             None => unmatched.push(Unmatched {
                 kind: Kind::Check,
@@ -54,7 +79,7 @@ pub(super) fn select_checks(
             if patterns.is_empty() {
                 !on_demand.contains(&check.name)
             } else {
-                patterns.iter().any(|pattern| pattern.matches(&check.name))
+                patterns.iter().any(|pattern| pattern.matches(check))
             }
         });
         if !image.checks.is_empty() {

@@ -82,7 +82,7 @@ error: unknown key `comand`
 13 | comand = ["ls"]
    | ^^^^^^
    |
-   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `entrypoint`, `default` and `notes`
+   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `entrypoint`, `default`, `seccomp` and `notes`
 
 error: an element of `command` is an integer, not a string
   --> images/checks.toml:17:18
@@ -136,4 +136,36 @@ fn a_check_with_a_mistake_is_not_unknown_besides() {
     )
     .unwrap_err();
     assert!(!text.contains("images/a.toml"), "{text}");
+}
+
+#[test]
+fn profiles_with_mistakes() {
+    assert_data_eq!(
+        checks(
+            "[[check]]\nname = \"a\"\ncommand = [\"true\"]\nseccomp = \"permit\"\n\n[[check]]\nname = \"b\"\ncommand = [\"true\"]\nseccomp = []\n\n[[check]]\nname = \"c\"\ncommand = [\"true\"]\nseccomp = [\"none\", \"eperm\", \"none\"]\n"
+        ),
+        str![[r#"
+error: unknown profile `permit`
+ --> images/checks.toml:4:11
+  |
+4 | seccomp = "permit"
+  |           ^^^^^^^^
+  |
+  = hint: there is `none`, `eperm` and `enosys`
+
+error: a check under no profile
+ --> images/checks.toml:9:11
+  |
+9 | seccomp = []
+  |           ^^
+  |
+  = hint: leave `seccomp` out for a container without one, or write "none" among others
+
+error: `none` is there twice
+  --> images/checks.toml:14:29
+   |
+14 | seccomp = ["none", "eperm", "none"]
+   |                             ^^^^^^
+"#]]
+    );
 }

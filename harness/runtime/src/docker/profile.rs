@@ -7,6 +7,8 @@ use oci_spec::runtime::LinuxSeccomp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::seccomp::version;
+
 /// A profile's file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -136,14 +138,6 @@ impl Conditions {
     fn any(&self, surroundings: &Surroundings) -> bool {
         self.each(surroundings).contains(&true)
     }
-}
-
-/// Major and minor; what is no number counts as none.
-fn version(release: &str) -> (Option<u32>, Option<u32>) {
-    let mut parts = release
-        .split(|letter: char| !letter.is_ascii_digit())
-        .map(|part| part.parse().ok());
-    (parts.next().flatten(), parts.next().flatten())
 }
 
 #[cfg(test)]

@@ -249,7 +249,10 @@ fn seccomp(
 ) -> Result<Option<LinuxSeccomp>, Failure> {
     let file = match &options.seccomp {
         Seccomp::Unconfined => return Ok(None),
-        Seccomp::Builtin => return Ok(Some(UnknownCalls::Enosys.profile())),
+        Seccomp::Builtin => {
+            let held = capabilities.iter().copied();
+            return Ok(Some(UnknownCalls::Enosys.profile(held)));
+        }
         Seccomp::File(file) => file,
     };
     let text = std::fs::read_to_string(file)

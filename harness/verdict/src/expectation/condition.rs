@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use wire::{Cgroup, Facts, Vsyscall};
+use wire::{Cgroup, Facts, Seccomp, Vsyscall};
 
 use super::version::{Range, RangeError};
 use crate::near::near;
@@ -30,7 +30,8 @@ pub enum Fact {
     UserNamespaces,
     /// A kind of namespace there is: `time`.
     Namespaces,
-    /// true or false: filters are understood.
+    /// true or false: the kernel understands filters. `none`, `eperm` or `enosys`:
+    /// the profile the container ran under.
     Seccomp,
     /// An active security module: `apparmor`.
     Lsm,
@@ -102,8 +103,10 @@ impl Fact {
             Self::Vsyscall => "`emulate`, `xonly` or `none`",
             Self::Cgroup => "`v1`, `v2`, `hybrid` or `none`",
             Self::CgroupControllers => "a controller's name",
-            Self::Overlayfs | Self::UserNamespaces | Self::Seccomp | Self::Ia32 => {
-                "`true` or `false`"
+            Self::Overlayfs | Self::UserNamespaces | Self::Ia32 => "`true` or `false`",
+            Self::Seccomp => {
+                "`none`, `eperm` or `enosys` for the profile, `true` or `false` for whether the \
+                 kernel has filters"
             }
             Self::Flavour => "a flavour as `cloud`, `rt` or `generic`",
             Self::Config => "an option and its value as `MEMCG_V1=n`",
@@ -184,6 +187,18 @@ enum Alternative {
     Range(Range),
     Vsyscall(Vsyscall),
     Cgroup(Cgroup),
+    Seccomp(Seccomp),
+}
+
+/// Where a cell ran, as conditions ask for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// The kernel.
+    pub facts: &'a Facts,
+    /// Which runtime made the container.
+    pub runtime: &'a str,
+    /// The profile its system calls went through.
+    pub seccomp: Seccomp,
 }
 
 /// One fact, and the values it may have.
@@ -225,10 +240,10 @@ impl Condition {
     }
 
     /// One of its values is what was observed.
-    pub fn holds(&self, facts: &Facts, runtime: &str) -> bool {
+    pub fn holds(&self, setting: Setting<'_>) -> bool {
         self.alternatives
             .iter()
-            .any(|wanted| is(self.fact, wanted, facts, runtime))
+            .any(|wanted| is(self.fact, wanted, setting))
     }
 }
 
@@ -268,7 +283,11 @@ fn alternative(fact: Fact, index: usize, value: &str) -> Result<Alternative, Con
             "none" => Ok(Alternative::Cgroup(Cgroup::None)),
             _ => Err(refused()),
         },
-        Fact::Overlayfs | Fact::UserNamespaces | Fact::Seccomp | Fact::Ia32 => {
+        Fact::Seccomp => match Seccomp::named(value) {
+            Some(profile) => Ok(Alternative::Seccomp(profile)),
+            None => value.parse().map(Alternative::Flag).map_err(|_| refused()),
+        },
+        Fact::Overlayfs | Fact::UserNamespaces | Fact::Ia32 => {
             value.parse().map(Alternative::Flag).map_err(|_| refused())
         }
         Fact::Config | Fact::Sysctl => match value.split_once('=') {
@@ -297,8 +316,14 @@ fn alternative(fact: Fact, index: usize, value: &str) -> Result<Alternative, Con
     }
 }
 
-fn is(fact: Fact, wanted: &Alternative, facts: &Facts, runtime: &str) -> bool {
+fn is(fact: Fact, wanted: &Alternative, setting: Setting<'_>) -> bool {
+    let Setting {
+        facts,
+        runtime,
+        seccomp,
+    } = setting;
     match wanted {
+        Alternative::Seccomp(profile) => seccomp == *profile,
         Alternative::Vsyscall(mode) => facts.vsyscall == *mode,
         Alternative::Cgroup(layout) => facts.cgroup.layout == *layout,
         Alternative::Range(range) => match fact {
@@ -349,10 +374,8 @@ impl Conditions {
     }
 
     /// All hold.
-    pub fn hold(&self, facts: &Facts, runtime: &str) -> bool {
-        self.0
-            .iter()
-            .all(|condition| condition.holds(facts, runtime))
+    pub fn hold(&self, setting: Setting<'_>) -> bool {
+        self.0.iter().all(|condition| condition.holds(setting))
     }
 }
 
@@ -367,6 +390,7 @@ impl fmt::Display for Alternative {
         match self {
             Self::Text(text) => formatter.write_str(text),
             Self::Flag(flag) => write!(formatter, "{flag}"),
+            Self::Seccomp(profile) => formatter.write_str(profile.name()),
             Self::Range(range) => write!(formatter, "{range}"),
             Self::Vsyscall(mode) => formatter.write_str(match mode {
                 Vsyscall::Emulate => "emulate",
@@ -406,11 +430,11 @@ impl fmt::Display for Conditions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts_for_tests;
+    use crate::{facts_for_tests, setting_for_tests};
 
     fn holds(name: &str, values: &[&str]) -> bool {
         let condition = Condition::parse(name, values).unwrap();
-        condition.holds(&facts_for_tests(), "bundled")
+        condition.holds(setting_for_tests(&facts_for_tests()))
     }
 
     #[test]
@@ -426,6 +450,8 @@ mod tests {
             ("user_namespaces", "false", "true"),
             ("namespaces", "time", "syslog"),
             ("seccomp", "true", "false"),
+            ("seccomp", "none", "eperm"),
+            ("seccomp", "none", "enosys"),
             ("lsm", "apparmor", "selinux"),
             ("ia32", "true", "false"),
             ("cpu_level", "3", "<3"),
@@ -450,8 +476,9 @@ mod tests {
             .iter()
             .map(|(name, value)| Condition::parse(name, &[value]).unwrap())
             .collect();
-        assert!(!conditions.hold(&facts_for_tests(), "bundled"));
-        assert!(Conditions::default().hold(&facts_for_tests(), "bundled"));
+        let facts = facts_for_tests();
+        assert!(!conditions.hold(setting_for_tests(&facts)));
+        assert!(Conditions::default().hold(setting_for_tests(&facts)));
         assert_eq!(conditions.to_string(), "vsyscall is none and kernel is <6");
     }
 
@@ -469,6 +496,7 @@ mod tests {
         );
         for (name, value) in [
             ("overlayfs", "yes"),
+            ("seccomp", "permit"),
             ("cgroup", "2"),
             ("kernel", "new"),
             ("cpu_level", "5"),
