@@ -1,5 +1,6 @@
 //! The command line: `runtime run --bundle DIR [--status-fd N] [--console-socket
 //! PATH] ID`, and docker's dialect ([`docker`]): `runtime run --rootfs DIR [OPTIONS] -- COMMAND`.
+//! `runtime fallbacks` and `runtime refused` tell of the runtime itself.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -10,9 +11,10 @@ use std::path::PathBuf;
 use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use thiserror::Error;
 
+use crate::fallback::Fallback;
 use crate::run::run;
 use crate::status::{Line, Status};
-use crate::{docker, self_copy};
+use crate::{docker, self_copy, specification};
 
 /// What the command line is for people.
 const USAGE: &str = "usage: runtime run --bundle DIR [--status-fd N] [--console-socket PATH] ID, or runtime run --rootfs DIR [OPTIONS] -- COMMAND";
@@ -35,7 +37,7 @@ pub enum CommandError {
         errno: Errno,
     },
     /// The line could not be written where it was wanted.
-    #[error("write the status line: {source}")]
+    #[error("write: {source}")]
     Write {
         /// The system's answer.
         source: std::io::Error,
@@ -92,6 +94,14 @@ struct Arguments {
 /// [`CommandError`]; with `--status-fd` only those of the command line itself.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, CommandError> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let [word] = arguments.as_slice()
+        && let Some(list) = listed(word)
+    {
+        return std::io::stdout()
+            .write_all(list.as_bytes())
+            .map(|()| 0)
+            .map_err(|source| CommandError::Write { source });
+    }
     if is_dockers(&arguments) {
         return dockers(arguments);
     }
@@ -113,6 +123,30 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
             }),
         },
     }
+}
+
+/// What the runtime tells of itself.
+fn listed(word: &OsString) -> Option<String> {
+    let mut list = String::new();
+    if word == "fallbacks" {
+        for fallback in Fallback::ALL {
+            let (lacking, instead) = fallback.told();
+            list.push_str(&format!(
+                "{}: without {lacking}, {instead}\n",
+                fallback.name()
+            ));
+        }
+    } else if word == "refused" {
+        for place in specification::refused() {
+            list.push_str(&format!("{place}\n"));
+        }
+        for (place, values) in specification::REFUSED_VALUES {
+            list.push_str(&format!("{place}: {values}\n"));
+        }
+    } else {
+        return None;
+    }
+    Some(list)
 }
 
 /// `run` with `--rootfs` before the container's own words.

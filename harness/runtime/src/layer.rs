@@ -125,11 +125,12 @@ fn overlay(lower: &Path, scratch: &Path, path: &Path) -> Result<(), LayerError> 
         options.extend_from_slice(bytes);
     }
     let options = CString::new(options).map_err(|_nul| refused(lower))?;
+    // A refusal has a second way, and is nothing to log.
     mount(
         "overlay",
         path,
         "overlay",
-        MountFlags::empty(),
+        MountFlags::SILENT,
         Some(options.as_c_str()),
     )
     .map_err(step("mount an overlay on", path))

@@ -5,16 +5,12 @@
 //! runs on ([`layer`]) and the configuration docker would write ([`config`]).
 //!
 //! What it does of a config.json is a list (`refusal`), and what is not on it is
-//! refused by its place. Refused are above all: `hooks`,
-//! `process.apparmorProfile`, `.selinuxLabel`, `.scheduler`, `.ioPriority`,
-//! `linux.resources`, `.sysctl`, `.cgroupsPath`, `.intelRdt`, `.mountLabel`,
-//! `.personality`, namespaces of type time and those given by path,
-//! `mounts[].uidMappings`, SCMP_ACT_NOTIFY, and what is not Linux. Done besides
-//! the root, mounts, ids and capabilities: `process.rlimits`, `.oomScoreAdj`,
-//! `linux.seccomp`.
+//! refused by its place; `runtime refused` prints what that leaves of the
+//! specification ([`specification`]).
 //!
 //! It runs on Linux 3.10 and later: what a kernel may lack is tried and met with
-//! a second way, which the line tells ([`fallback`]).
+//! a second way, which the line tells; `runtime fallbacks` prints them all
+//! ([`fallback`]).
 
 mod bundle;
 pub mod command;
@@ -40,6 +36,7 @@ pub mod run;
 pub mod seccomp;
 mod self_copy;
 mod signal;
+pub mod specification;
 pub mod status;
 mod terminal;
 pub mod user_namespace;

@@ -9,7 +9,7 @@ mod recursive;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags, fstat, fstatvfs, open};
+use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags, fstat, open, statvfs};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, mount, mount_bind, mount_bind_recursive, mount_change, mount_remount,
@@ -136,11 +136,16 @@ impl MountPoint {
                     .create(&self.destination, Missing::Folder)
                     .on("open the mount point", &self.destination)?;
                 let data = (!self.options.data.is_empty()).then_some(self.options.data.as_c_str());
+                // One that can be done without is nothing to log.
+                let silent = match name.as_str() {
+                    "mqueue" => MountFlags::SILENT,
+                    _ => MountFlags::empty(),
+                };
                 let answer = mount(
                     source,
                     by_handle(&target),
                     name.as_str(),
-                    self.options.flags,
+                    self.options.flags | silent,
                     data,
                 );
                 match answer {
@@ -280,6 +285,12 @@ impl Kind {
 /// The flags of the mount `handle` lies on, as mount(2) takes them. With all of
 /// them it can be mounted again also where a user namespace locks them.
 pub(crate) fn flags_of(handle: &OwnedFd) -> Result<MountFlags, Errno> {
+    // By name: a descriptor of O_PATH takes fstatfs from Linux 3.12 on only.
+    flags_at(&by_handle(handle))
+}
+
+/// The same of a path.
+pub(crate) fn flags_at(path: &Path) -> Result<MountFlags, Errno> {
     const BOTH: [(StatVfsMountFlags, MountFlags); 7] = [
         (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
         (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
@@ -289,7 +300,7 @@ pub(crate) fn flags_of(handle: &OwnedFd) -> Result<MountFlags, Errno> {
         (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
         (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
     ];
-    let status = fstatvfs(handle)?;
+    let status = statvfs(path)?;
     let mut flags = MountFlags::empty();
     for (seen, flag) in BOTH {
         flags.set(flag, status.f_flag.contains(seen));

@@ -16,7 +16,7 @@ use rustix::process::{chdir, chroot, fchdir, pivot_root};
 use crate::confined::Root;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
-use crate::mount::flags_of;
+use crate::mount::flags_at;
 use crate::mount::options::Propagation;
 
 /// Cuts the mount namespace off from the host's and makes `path` a mount.
@@ -139,9 +139,7 @@ fn make_readonly(path: &CStr) -> Result<(), Failure> {
 
 /// Keeps the flags that are there.
 fn remount_readonly(path: &Path) -> Result<(), Failure> {
-    let flags = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .and_then(|handle| flags_of(&handle))
-        .on("statvfs", path)?;
+    let flags = flags_at(path).on("statvfs", path)?;
     mount_remount(path, MountFlags::BIND | MountFlags::RDONLY | flags, c"")
         .on("make read-only", path)
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Box as ConsoleSize;
 use rustix::fs::{
-    FileType, Gid, Mode, OFlags, Uid, fchown, fstat, fstatfs, major, makedev, minor, open,
+    FileType, Gid, Mode, OFlags, Uid, fchown, fstat, major, makedev, minor, open, statfs,
 };
 use rustix::io::Errno;
 use rustix::mount::mount_bind;
@@ -154,7 +154,11 @@ fn pair(root: &Root<'_>) -> Result<(OwnedFd, OwnedFd), Failure> {
     let end = |path: &Path, is: fn(u32, u32) -> bool| {
         let handle = root.open(path).on("open the terminal's", path)?;
         let status = fstat(&handle).on("stat the terminal's", path)?;
-        let of_devpts = fstatfs(&handle).on("statfs the terminal's", path)?.f_type == DEVPTS;
+        // By name: a descriptor of O_PATH takes fstatfs from Linux 3.12 on only.
+        let of_devpts = statfs(by_handle(&handle))
+            .on("statfs the terminal's", path)?
+            .f_type
+            == DEVPTS;
         let device = status.st_rdev;
         if !of_devpts
             || FileType::from_raw_mode(status.st_mode) != FileType::CharacterDevice

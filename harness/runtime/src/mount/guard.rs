@@ -3,9 +3,10 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{PROC_SUPER_MAGIC, Stat, fstat, fstatfs};
+use rustix::fs::{PROC_SUPER_MAGIC, Stat, fstat, statfs};
 use rustix::io::Errno;
 
+use crate::confined::by_handle;
 use crate::failure::{Failure, Step};
 
 /// Files of /proc that lxcfs and its like put their own over; nothing that is
@@ -35,9 +36,9 @@ pub(super) fn over_proc(
     if HARMLESS.iter().any(|path| Path::new(path) == destination) {
         return Ok(());
     }
-    let covers = fstatfs(target).on("statfs", destination)?.f_type == PROC_SUPER_MAGIC
+    let covers = statfs(by_handle(target)).on("statfs", destination)?.f_type == PROC_SUPER_MAGIC
         || destination == Path::new("/proc");
-    if covers && fstatfs(opened).on("statfs", source)?.f_type != PROC_SUPER_MAGIC {
+    if covers && statfs(by_handle(opened)).on("statfs", source)?.f_type != PROC_SUPER_MAGIC {
         let problem = format!("{} would cover /proc", source.display());
         return Err(Failure::invalid(
             format!("mounts: {}", destination.display()),

@@ -7,6 +7,7 @@
 mod docker;
 mod ends;
 mod escapes;
+mod fallbacks;
 mod initial_root;
 mod kernel;
 mod layers;

@@ -89,6 +89,9 @@ pub(crate) struct Rig {
     pub(crate) kernel: Kernel,
     /// What the kernel is made to lack besides.
     pub(crate) lacks: Filter,
+    /// What is done to the runtime's surroundings, in a mount namespace of its
+    /// own, before it starts.
+    pub(crate) surroundings: Option<fn() -> std::io::Result<()>>,
     folder: tempfile::TempDir,
 }
 
@@ -139,6 +142,7 @@ impl Rig {
         Some(Self {
             kernel,
             lacks: kernel.lacks(),
+            surroundings: None,
             folder,
         })
     }
@@ -205,6 +209,14 @@ impl Rig {
         self.start_by(command, None, Some(NOBODY)).finish()
     }
 
+    /// Runs it, if its surroundings can be had.
+    pub(crate) fn try_config(&self, config: &Value) -> std::io::Result<Outcome> {
+        fs::write(self.outside("config.json"), config.to_string())?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_runtime"));
+        command.arg("run").arg("--bundle").arg(self.folder.path());
+        self.try_start(command, None, None).map(Running::finish)
+    }
+
     /// Starts it and does not wait.
     pub(crate) fn start(&self, config: &Value) -> Running {
         fs::write(self.outside("config.json"), config.to_string()).unwrap();
@@ -222,15 +234,20 @@ impl Rig {
         self.start_by(command, stray, None)
     }
 
-    fn start_by(
+    fn start_by(&self, command: Command, stray: Option<fs::File>, user: Option<u32>) -> Running {
+        self.try_start(command, stray, user).unwrap()
+    }
+
+    fn try_start(
         &self,
         mut command: Command,
         stray: Option<fs::File>,
         user: Option<u32>,
-    ) -> Running {
+    ) -> std::io::Result<Running> {
         let (status, writer) = std::io::pipe().unwrap();
         let descriptor = writer.as_raw_fd();
         let mut lacks = self.lacks.clone().finished();
+        let surroundings = self.surroundings;
         let stray_from = stray.as_ref().map_or(descriptor, AsRawFd::as_raw_fd);
         command
             .args(["--status-fd", &STATUS_FD.to_string(), "test"])
@@ -244,6 +261,10 @@ impl Rig {
                     if libc::dup2(from, target) < 0 {
                         return Err(std::io::Error::last_os_error());
                     }
+                }
+                if let Some(change) = surroundings {
+                    apart()?;
+                    change()?;
                 }
                 lacks.enter()?;
                 // After the filter, which takes root.
@@ -259,21 +280,43 @@ impl Rig {
                 Ok(())
             });
         }
-        let child = spawn(&mut command);
+        let child = spawn(&mut command)?;
         drop(writer);
-        Running { child, status }
+        Ok(Running { child, status })
+    }
+}
+
+/// Into a mount namespace whose changes nobody else sees.
+fn apart() -> std::io::Result<()> {
+    // SAFETY: no pointer but to a string that outlives the call.
+    let answers = unsafe {
+        [
+            libc::unshare(libc::CLONE_NEWNS),
+            libc::mount(
+                std::ptr::null(),
+                c"/".as_ptr(),
+                std::ptr::null(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                std::ptr::null(),
+            ),
+        ]
+    };
+    if answers == [0, 0] {
+        Ok(())
+    } else {
+        Err(std::io::Error::last_os_error())
     }
 }
 
 /// A program that was just written can be open in a child another test is about
 /// to start, for a moment.
-fn spawn(command: &mut Command) -> Child {
+fn spawn(command: &mut Command) -> std::io::Result<Child> {
     for _ in 0..250 {
         match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
-            other => return other.unwrap(),
+            other => return other,
         }
     }
     panic!("busy for five seconds: {command:?}");
