@@ -218,7 +218,7 @@ impl Probe {
             Self::Pty => (
                 "pty",
                 "pty",
-                "a terminal of the container's own is opened, spoken through, and not seen among the machine's",
+                "a terminal of the container's own is opened, spoken through, and not seen among the machine's; so is the one its program is given",
             ),
             Self::NoNewPrivileges => (
                 "no-new-privileges",

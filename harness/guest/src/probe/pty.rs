@@ -1,11 +1,62 @@
-//! A terminal of the container's own devpts.
+//! Terminals of the container's own devpts: one its program opens, and one it is
+//! given (`process.terminal`), which the runtime serves.
 
 use std::collections::BTreeSet;
 use std::fs;
 
+use serde_json::json;
+
 use super::rig::{Probing, Rig, expect, trouble};
 
 pub(super) fn probe(rig: &Rig) -> Probing {
+    opened(rig)?;
+    given(rig)
+}
+
+fn given(rig: &Rig) -> Probing {
+    let before = terminals()?;
+    let mut bundle = rig.bundle("given", &["tty", "pause"])?;
+    bundle.config["process"]["terminal"] = json!(true);
+    bundle.config["process"]["consoleSize"] = json!({"height": 33, "width": 77});
+    let mut container = rig.start(&bundle)?;
+    let said = container.pause()?.clone();
+    for (field, wanted) in [
+        ("name", "/dev/pts/0"),
+        ("size", "33x77"),
+        ("session", "own"),
+        ("console", "same"),
+    ] {
+        let seen = said.field("tty", field)?;
+        expect(seen == wanted, || {
+            format!("of the terminal it was given, {field} is {seen} inside, not {wanted}")
+        })?;
+    }
+    let streams: Vec<String> = (0..3)
+        .map(|number| {
+            let link = container.process()?.folder().join(format!("fd/{number}"));
+            fs::read_link(&link)
+                .map(|target| target.display().to_string())
+                .map_err(trouble(link.display()))
+        })
+        .collect::<Probing<_>>()?;
+    let during = terminals()?;
+    rig.outside(format_args!(
+        "its streams are {}; terminals of the machine before and now: {} and {}",
+        streams.join(" "),
+        before.len(),
+        during.len()
+    ));
+    expect(streams.iter().all(|stream| stream == "/dev/pts/0"), || {
+        format!("outside, its streams are {}", streams.join(" "))
+    })?;
+    expect(before == during, || {
+        "the container's terminal is among the machine's".to_owned()
+    })?;
+    container.end()?;
+    Ok(())
+}
+
+fn opened(rig: &Rig) -> Probing {
     let before = terminals()?;
     let bundle = rig.bundle("bundle", &["pty", "pause"])?;
     let mut container = rig.start(&bundle)?;

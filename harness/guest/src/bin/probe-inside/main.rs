@@ -99,6 +99,7 @@ fn carry_out(state: &mut State, words: &[&str]) -> io::Result<String> {
             Ok("ok".to_owned())
         }
         ["echo"] => network::echo(state.socket.as_ref()),
+        ["tty"] => terminal::own(),
         ["pty"] => {
             let (terminal, answer) = terminal::open()?;
             state.terminal = Some(terminal);

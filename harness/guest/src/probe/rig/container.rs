@@ -169,7 +169,8 @@ impl Container {
             if length == 0 {
                 return Ok(false);
             }
-            let line = line.trim_end_matches('\n');
+            // A terminal ends its lines with both.
+            let line = line.trim_end_matches(['\n', '\r']);
             if line == "pause" {
                 return Ok(true);
             }
