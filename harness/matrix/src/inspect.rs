@@ -56,17 +56,18 @@ pub(crate) fn command(global: &Global, arguments: &InspectArguments) -> Result<S
     let mut pages = Vec::new();
     let mut inspected = Vec::new();
     for image in &plan.images {
-        let read = inspect(&supply, image)?;
-        if run.is_none() {
-            pages.push(page::page(&read, &plan.kernels, &known)?);
-        } else {
-            inspected.push(read);
+        match (inspect(&supply, image), run.is_some()) {
+            (Ok(read), false) => pages.push(page::page(&read, &plan.kernels, &known)?),
+            (Ok(read), true) => inspected.push(read),
+            (Err(error), false) => return Err(error),
+            // The others are compared all the same, and the table counts its images.
+            (Err(error), true) => pages.push(format!("{}: not compared: {error}\n", image.name)),
         }
     }
-    match &run {
-        None => print(&pages.join("\n"))?,
-        Some(run) => print(&confusion::table(run, &plan, &inspected, &known)?)?,
+    if let Some(run) = &run {
+        pages.push(confusion::table(run, &plan, &inspected, &known)?);
     }
+    print(&pages.join("\n"))?;
     Ok(Status::Done)
 }
 
