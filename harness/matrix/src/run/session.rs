@@ -454,7 +454,18 @@ impl<'a> Session<'a> {
             };
             *judged = self.judge(booted, task, judged.attempt.outcome.clone(), seen);
         }
-        survived(&traced)
+        let lines: Vec<String> = traced
+            .kernel_log
+            .iter()
+            .map(|line| line.text.clone())
+            .collect();
+        survived(&traced).or_else(|| {
+            verdict::harmed(verdict::Observation {
+                kernel_log: &lines,
+                ..verdict::Observation::new(&outcome)
+            })
+            .map(|line| format!("the kernel came to harm while a cell was traced: {line}"))
+        })
     }
 
     fn attempt(

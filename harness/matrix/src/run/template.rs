@@ -254,6 +254,11 @@ fn template_key(kernel: &Kernel, prepared: &Prepared, machine: &Machine) -> Resu
             "processor",
             processor(&fs_err::read_to_string("/proc/cpuinfo")?),
         );
+        // What KVM offers of it is the host's kernel's doing.
+        key = key.with(
+            "host",
+            fs_err::read_to_string("/proc/sys/kernel/osrelease")?,
+        );
     }
     Ok(key)
 }

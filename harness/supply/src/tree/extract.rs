@@ -117,6 +117,7 @@ fn member(
         }),
         EntryType::Link => {
             if let Some(target) = placed(head.link) {
+                check(target.as_bytes()).map_err(|error| TarError::Tree(error.into()))?;
                 links.push(Link::Hard { place: to, target });
             }
         }

@@ -16,6 +16,20 @@ pub(super) const RULE: Rule = Rule {
     find,
 };
 
+/// Calls that a C library tries at a program's start, or before an older call, and does
+/// without: refused, they say nothing of a program that went on.
+const TRIED: [&str; 9] = [
+    "clone3",
+    "close_range",
+    "faccessat2",
+    "getrandom",
+    "openat2",
+    "prlimit64",
+    "rseq",
+    "set_robust_list",
+    "statx",
+];
+
 fn find(observation: Observation<'_>) -> Option<Cause> {
     let said = observation
         .lines()
@@ -23,6 +37,7 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         .filter(|_| observation.spoke());
     let refused = observation
         .trace
+        .filter(|_| observation.spoke() || observation.ended_by(crate::signal::ABRT))
         .and_then(|trace| last_refusal(trace, said.is_some()));
     let mut evidence: Vec<String> = said.map(str::to_owned).into_iter().collect();
     evidence.extend(refused.as_ref().map(|(words, _)| words.clone()));
@@ -73,7 +88,8 @@ fn last_refusal(trace: &Trace, said: bool) -> Option<(String, String)> {
         .filter_map(|step| match &step.what {
             Traced::Failed { call, errno, .. } => Some((step, call, *errno)),
             _ => None,
-        });
+        })
+        .filter(|(_, call, errno)| said || *errno != ENOSYS || !TRIED.contains(&call.as_str()));
     let mut considered = failed.take(if said { usize::MAX } else { 1 });
     let (step, call, _) = considered.find(|(_, _, errno)| *errno == ENOSYS)?;
     Some((super::step_words(step), call.clone()))
@@ -162,6 +178,9 @@ mod tests {
             of("", &[("openat", 2), ("fchmodat2", 38)]).map(|cause| cause.name),
             Some("missing-syscall".into())
         );
+        // What the C library tries on every kernel says nothing of a quiet end.
+        assert_eq!(of("", &[("rseq", 38)]), None);
+        assert_eq!(of("", &[("openat", 2), ("getrandom", 38)]), None);
         assert_eq!(
             of("plugin: Function not implemented in this release", &[]),
             None
