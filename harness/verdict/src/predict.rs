@@ -97,6 +97,10 @@ pub fn predict(
         }
         Machine::I386 | Machine::X86_64 => {}
     }
+    if let Some((user, library)) = survey.missing_library(&file) {
+        let why = format!("{user} names {library}, which is nowhere in the image");
+        return Ok(Prediction::must("missing-library", why));
+    }
     Ok(
         by_notes(survey, &file, elf.interpreter.as_deref(), image, kernel)?
             .unwrap_or_else(|| by_page(survey, &file, kernel)),

@@ -154,6 +154,18 @@ impl Survey {
         reached.into_iter().collect()
     }
 
+    /// A library that a file, or one it loads, names and that is nowhere in the image.
+    pub fn missing_library(&self, path: &str) -> Option<(&str, &str)> {
+        self.loaded(path).into_iter().find_map(|file| {
+            let (file, elf) = self.files.get_key_value(file)?;
+            let name = elf
+                .needed
+                .iter()
+                .find(|name| !self.libraries.contains_key(*name))?;
+            Some((file.as_str(), name.as_str()))
+        })
+    }
+
     /// The file, and all that ld.so loads for it.
     pub fn loaded<'a>(&'a self, path: &'a str) -> Vec<&'a str> {
         let mut loaded = vec![path];
