@@ -346,10 +346,6 @@ pub enum SeccompProfile {
 
 impl SeccompProfile {
     /// There is none.
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde passes a reference"
-    )]
     pub fn is_none(&self) -> bool {
         *self == Self::None
     }
