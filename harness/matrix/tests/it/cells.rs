@@ -21,6 +21,9 @@ fn one_userland_one_kernel_another_setting_another_outcome() {
             "6.1,6.1+vsyscall=emulate",
             "--isolate",
             "kernel",
+            // A sampled cell would be seen after a boot as well.
+            "--sample",
+            "0",
         ],
     );
 
