@@ -16,14 +16,18 @@ use crate::progress::print;
 use crate::run::template_words;
 
 /// What the kinds of things are, in the order of their making.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 8] = [
     (
         crate::run::TEMPLATES,
         "kept machines, for warm starts; bounded by --template-space",
     ),
     ("blob", "what was fetched, by its SHA-256"),
-    ("disk", "images, ready to be attached"),
     ("boot-kernel", "kernels, uncompressed"),
+    ("image", "userlands, ready to be attached"),
+    ("index", "what archives have, in a small form"),
+    ("initramfs", "the guest with a kernel's modules"),
+    ("kernel", "kernels with their modules, unpacked"),
+    ("tool", "QEMU and mksquashfs, unpacked"),
 ];
 
 /// `matrix cache ls|gc|verify|rm`.
