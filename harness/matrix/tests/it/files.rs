@@ -147,6 +147,26 @@ stdout = "^/bin/again 100755 .* links=2 .*\n/nothing missing$"
 }
 
 #[test]
+fn the_machines_channel_is_out_of_a_containers_reach() {
+    let project = Project::new();
+    // docker's capabilities have CAP_MKNOD: a node can be made of any device. The port
+    // is PID 1's, and opens for nobody else.
+    project.debian(
+        r#"
+[[check]]
+name = "channel"
+command = ["sh", "-c", "set -- $(cat /sys/class/virtio-ports/*/dev | tr ':' ' '); mknod /dev/port c $1 $2 && (exec 3<>/dev/port) 2>&1 || true"]
+stdout = "Device or resource busy"
+[[check]]
+name = "nodes"
+command = ["sh", "-c", "ls /dev | grep -E 'vport|hvc|ttyS|kmsg' || echo none"]
+stdout = "^none$"
+"#,
+    );
+    project.run(0, &["--kernels", "6.1+"]);
+}
+
+#[test]
 fn a_kernel_given_as_a_path_boots_with_the_modules_beside_it() {
     let project = Project::new();
     project.repository_image("vsyscall.toml");
