@@ -499,35 +499,6 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_on_swap_that_came_along_is_left_out_where_there_is_none() {
-        for (version, there, lacking) in [
-            (Version::V1, "memory.limit_in_bytes", "memory.memsw"),
-            (Version::V2, "memory.max", "memory.swap.max"),
-        ] {
-            let folder = std::env::temp_dir()
-                .join(format!("runtime-swap-{}-{version:?}", std::process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join(there), "max").unwrap();
-            let config = serde_json::json!({"linux": {"resources": {
-                "memory": {"limit": 1 << 20, "swap": 2 << 20}
-            }}});
-            let mut memory = memory::Memory::parse(&config).unwrap().unwrap();
-            let fallbacks = Fallbacks::default();
-            // One that was asked for is not.
-            match limit_memory(&memory, version, &folder, &fallbacks) {
-                Err(Failure::Unsupported { what }) => assert!(what.contains("swap"), "{what}"),
-                other => panic!("{lacking}: {other:?}"),
-            }
-            memory.swap_can_be_left_out = true;
-            limit_memory(&memory, version, &folder, &fallbacks).unwrap();
-            assert_eq!(fallbacks.list(), [Fallback::NoSwapLimit], "{lacking}");
-            let written = fs::read_to_string(folder.join(there)).unwrap();
-            assert_eq!(written.trim(), (1 << 20).to_string());
-            fs::remove_dir_all(&folder).unwrap();
-        }
-    }
-
-    #[test]
     fn the_group_is_below_or_beside_the_runtimes_own() {
         for (controllers, group, path, folder) in [
             ("pids", "/", None, "/cg/pids/matrix-c1"),
