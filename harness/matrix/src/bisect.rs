@@ -9,11 +9,12 @@
 mod bench;
 mod line;
 mod moments;
+mod same;
 mod search;
 
 use std::fmt::Write as _;
 
-use plan::{Kernel, Project, Selection};
+use plan::{Check, Kernel, Project, Selection};
 use supply::{Silent, Supply};
 
 use crate::cli::{BisectArguments, Global};
@@ -38,9 +39,9 @@ pub(crate) fn command(global: &Global, arguments: &BisectArguments) -> Result<St
         project: &project,
         supply: &supply,
     };
-    let command = work.command(arguments)?;
+    let check = work.check(arguments)?;
     let folder = runs_folder(&project.root, arguments.output.as_deref());
-    let mut bench = Bench::new(global, arguments, &project.root, folder, command);
+    let mut bench = Bench::new(global, arguments, &project, folder, check);
     let page = match (&good.moment, &bad.moment) {
         (None, None) if good.base != bad.base => work.by_list(&mut bench, arguments)?,
         _ if good.base != bad.base => {
@@ -71,8 +72,8 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The check's command, as the project has it now.
-    fn command(&self, arguments: &BisectArguments) -> Result<Vec<String>, Failure> {
+    /// The check, as the project has it now.
+    fn check(&self, arguments: &BisectArguments) -> Result<Check, Failure> {
         let selection = Selection {
             kernels: vec![arguments.good.clone(), arguments.bad.clone()],
             images: vec![arguments.image.clone()],
@@ -87,7 +88,7 @@ impl Work<'_> {
             .find(|check| check.name == arguments.check);
         // A glob of checks is none.
         check
-            .map(|check| check.command.clone())
+            .cloned()
             .ok_or_else(|| Failure::BisectCheck(arguments.check.clone()))
     }
 
@@ -131,11 +132,19 @@ impl Work<'_> {
         let mut line = vec![low.clone()];
         if let Some(version) = &found.low.1.version {
             let there = self.supply.kernel_versions(&self.kernel(low)?.sources)?;
-            line.extend(versions_between(low, &there, Some(version), None));
+            line.extend(
+                there
+                    .iter()
+                    .flat_map(|there| versions_between(low, there, Some(version), None)),
+            );
         }
         if let Some(version) = &found.high.1.version {
             let there = self.supply.kernel_versions(&self.kernel(high)?.sources)?;
-            line.extend(versions_between(high, &there, None, Some(version)));
+            line.extend(
+                there
+                    .iter()
+                    .flat_map(|there| versions_between(high, there, None, Some(version))),
+            );
         }
         line.push(high.clone());
         Ok(line)
@@ -149,13 +158,13 @@ impl Work<'_> {
         let there = self.supply.kernel_versions(&sources)?;
         let newest = self.supply.kernel_version(&sources)?.map(|it| it.version);
         let version = |end: &End| end.moment.clone().or_else(|| newest.clone());
-        let (Some(one), Some(other)) = (version(good), version(bad)) else {
+        let (Some(there), Some(one), Some(other)) = (there, version(good), version(bad)) else {
             return Err(Failure::BisectMoments {
                 good: good.id(),
                 bad: bad.id(),
             });
         };
-        let (low, high) = line::in_order(one, other);
+        let (low, high) = line::in_order(there.order, one, other);
         let mut versions = vec![format!("{base}@{low}")];
         versions.extend(versions_between(base, &there, Some(&low), Some(&high)));
         versions.push(format!("{base}@{high}"));
@@ -200,21 +209,9 @@ impl Work<'_> {
         Ok(page)
     }
 
-    /// The one kernel a selector names.
+    /// The one kernel that an id names.
     fn kernel(&self, id: &str) -> Result<Kernel, Failure> {
-        let selector = match id.contains(['+', '@']) {
-            true => id.to_owned(),
-            false => format!("{id}+"),
-        };
-        let directory = std::env::current_dir()?;
-        let kernels = plan::select_kernels(self.project, &[selector], &directory)?;
-        kernels
-            .into_iter()
-            .next()
-            .ok_or_else(|| Failure::BisectKernel {
-                kernel: id.to_owned(),
-                known: Vec::new(),
-            })
+        line::kernel(self.project, id)
     }
 }
 

@@ -254,6 +254,10 @@ pub struct CheckRow {
     pub name: String,
     /// Program and arguments.
     pub command: Vec<String>,
+    /// The regular expression that stdout must match for a pass; left out for none, and
+    /// by runs of old.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
     /// The profile its system calls go through; left out for none.
     #[serde(default, skip_serializing_if = "SeccompProfile::is_none")]
     pub seccomp: SeccompProfile,

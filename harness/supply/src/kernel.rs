@@ -21,6 +21,7 @@ use crate::oci::OciError;
 use crate::rpm::{PackageError, RpmError};
 use crate::tree::{ContentError, DirectoryError, ExtractError};
 
+pub(crate) use archive::file_unpacked;
 pub use archive::{at_path, downloaded, in_image};
 pub use local::local;
 pub(crate) use packaged::is_unpacked;
@@ -78,9 +79,6 @@ pub enum KernelError {
         /// The digest it has.
         actual: String,
     },
-    /// A file that is known by its digest is not fetched to see whether it is there.
-    #[error("not fetched yet, and not asked for: a file is only known by its digest")]
-    NotLookedAt,
     /// A lock that is not one of its kind of source.
     #[error("matrix.lock has no packages for it\nhint: `matrix update` writes it anew")]
     LockKind,

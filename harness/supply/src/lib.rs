@@ -30,7 +30,10 @@ pub use mirror::Mirrors;
 pub use oci::{ImageConfig, OciError, Registries, Resolved};
 pub use openpgp::{Keyring, OpenPgpError};
 pub use progress::{Progress, Silent};
-pub use supply::{KernelVersion, Options, Standing, Stored, Supply, SupplyError};
+pub use supply::{
+    KernelVersion, KernelVersions, Options, Reach, Standing, Stored, Supply, SupplyError,
+    VersionOrder,
+};
 pub use tools::{Tool, ToolError};
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]

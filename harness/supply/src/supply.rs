@@ -3,7 +3,7 @@
 mod locked;
 mod standing;
 
-pub use standing::{KernelVersion, Standing, Stored};
+pub use standing::{KernelVersion, KernelVersions, Reach, Standing, Stored, VersionOrder};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -110,16 +110,16 @@ impl Supply {
     /// # Errors
     /// When the cache cannot be opened.
     pub fn new(options: Options) -> Result<Self, SupplyError> {
-        Self::with(options, HttpOptions::default(), |apt| apt)
+        Self::with(options, HttpOptions::default(), false)
     }
 
-    /// The same, but every archive is asked anew, and one that cannot be reached is
+    /// The same, but every archive and repository is asked anew, and one that cannot be reached is
     /// an error whatever is in the cache.
     ///
     /// # Errors
     /// As [`Supply::new`].
     pub fn asking_anew(options: Options) -> Result<Self, SupplyError> {
-        Self::with(options, HttpOptions::default(), Apt::asking_anew)
+        Self::with(options, HttpOptions::default(), true)
     }
 
     /// The same, without patience: to see who answers at all.
@@ -133,14 +133,10 @@ impl Supply {
             attempts: 1,
             ..HttpOptions::default()
         };
-        Self::with(options, http, Apt::asking_anew)
+        Self::with(options, http, true)
     }
 
-    fn with(
-        options: Options,
-        http_options: HttpOptions,
-        of_apt: impl FnOnce(Apt) -> Apt,
-    ) -> Result<Self, SupplyError> {
+    fn with(options: Options, http_options: HttpOptions, anew: bool) -> Result<Self, SupplyError> {
         let root = match options.cache_root {
             Some(root) => root,
             None => Cache::default_root()?,
@@ -154,12 +150,12 @@ impl Supply {
         let http = Arc::new(Http::new(http_options.clone(), Arc::clone(&progress)));
         let registries = Registries::new(Arc::clone(&cache), http_options, Arc::clone(&progress))
             .map_err(|error| SupplyError::Registries(Box::new(error)))?;
-        let apt = Arc::new(of_apt(Apt::new(
-            Arc::clone(&cache),
-            Arc::clone(&http),
-            Arc::clone(&progress),
-        )));
-        let rpm = Rpm::new(Arc::clone(&cache), Arc::clone(&http), Arc::clone(&progress));
+        let mut apt = Apt::new(Arc::clone(&cache), Arc::clone(&http), Arc::clone(&progress));
+        let mut rpm = Rpm::new(Arc::clone(&cache), Arc::clone(&http), Arc::clone(&progress));
+        if anew {
+            (apt, rpm) = (apt.asking_anew(), rpm.asking_anew());
+        }
+        let apt = Arc::new(apt);
         let tools = Tools::new(Arc::clone(&cache), Arc::clone(&apt), Arc::clone(&progress));
         Ok(Self {
             cache,

@@ -7,9 +7,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use plan::{Check, Project};
 use report::{Cell, FactsRecord, KernelColumn, Run};
 
-use super::line::End;
+use super::line::{self, End};
+use super::same;
 use crate::cli::{AccelerationChoice, BisectArguments, Global};
 use crate::error::Failure;
 use crate::progress::note;
@@ -35,12 +37,11 @@ pub(super) struct Answer {
 pub(super) struct Bench<'a> {
     global: &'a Global,
     arguments: &'a BisectArguments,
-    /// The project.
-    root: &'a Path,
+    project: &'a Project,
     /// Where runs are.
     folder: PathBuf,
-    /// The check's, as the project has it now.
-    command: Vec<String>,
+    /// As the project has it now.
+    check: Check,
     /// The image's digest, once it is known: answers about another userland do not
     /// belong beside one another.
     digest: Option<String>,
@@ -52,16 +53,16 @@ impl<'a> Bench<'a> {
     pub(super) fn new(
         global: &'a Global,
         arguments: &'a BisectArguments,
-        root: &'a Path,
+        project: &'a Project,
         folder: PathBuf,
-        command: Vec<String>,
+        check: Check,
     ) -> Self {
         Bench {
             global,
             arguments,
-            root,
+            project,
             folder,
-            command,
+            check,
             digest: None,
             answers: BTreeMap::new(),
         }
@@ -124,7 +125,14 @@ impl<'a> Bench<'a> {
     /// The newest result an earlier run has. Runs that cannot be read have none.
     fn recorded(&self, kernel: &str) -> Result<Option<Answer>, Failure> {
         let wanted = End::parse(kernel);
+        // Why there is none is told by the run of it.
+        let Ok(now) = line::kernel(self.project, kernel) else {
+            return Ok(None);
+        };
         let is_it = |column: &KernelColumn| {
+            if !same::kernel(&now, column) {
+                return false;
+            }
             if column.id == kernel {
                 return true;
             }
@@ -142,7 +150,7 @@ impl<'a> Bench<'a> {
                 && let Some(answer) = self.answer(&run, column, cell)
                 // A record from before a fact was kept cannot tell its change.
                 && answer.facts.as_ref().is_some_and(|facts| facts.syscalls_tried)
-                && self.is_of_this_userland(&run, &answer)
+                && self.is_of_this_userland(&run, &answer, cell)
             {
                 return Ok(Some(answer));
             }
@@ -150,8 +158,8 @@ impl<'a> Bench<'a> {
         Ok(None)
     }
 
-    /// The cell is of the same image and the same command as the others.
-    fn is_of_this_userland(&self, run: &Run, answer: &Answer) -> bool {
+    /// The cell is of the same image as the others, and of the check as it is now.
+    fn is_of_this_userland(&self, run: &Run, answer: &Answer, cell: &Cell) -> bool {
         let same_image = match (&self.digest, &answer.digest) {
             (Some(known), Some(digest)) => known == digest,
             _ => true,
@@ -160,7 +168,7 @@ impl<'a> Bench<'a> {
             let mut checks = image.checks.iter();
             checks.find(|check| check.name == self.arguments.check)
         });
-        same_image && check.is_some_and(|check| check.command == self.command)
+        same_image && check.is_some_and(|row| same::check(&self.check, row, &cell.outcome))
     }
 
     fn cell<'r>(
@@ -206,14 +214,10 @@ impl<'a> Bench<'a> {
         }
         let output: OsString = match &self.arguments.output {
             Some(output) => output.into(),
-            None => self.root.join("results").into(),
+            None => self.project.root.join("results").into(),
         };
-        // A bare name would bring the entry's default variants along.
-        let selector = match kernel.contains(['+', '@']) {
-            true => kernel.to_owned(),
-            false => format!("{kernel}+"),
-        };
-        command.arg("-C").arg(self.root).arg("run");
+        let selector = crate::run::column_selector(kernel);
+        command.arg("-C").arg(&self.project.root).arg("run");
         command.arg("--output").arg(output);
         command.args(["--kernels", &selector, "--images", &self.arguments.image]);
         command.args(["--checks", &self.arguments.check]);

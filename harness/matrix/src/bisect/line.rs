@@ -3,9 +3,8 @@
 use std::cmp::Ordering;
 
 use jiff::Timestamp;
-use plan::{KernelEntry, Project};
-use supply::KernelVersion;
-use supply::apt::Version;
+use plan::{Kernel, KernelEntry, Project};
+use supply::{KernelVersions, VersionOrder};
 
 use crate::error::Failure;
 
@@ -41,9 +40,23 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
     parsed.map_err(|_| Failure::BisectTime(text.to_owned()))
 }
 
+/// The one kernel that an id names.
+pub(super) fn kernel(project: &Project, id: &str) -> Result<Kernel, Failure> {
+    let selector = crate::run::column_selector(id);
+    let directory = std::env::current_dir()?;
+    let kernels = plan::select_kernels(project, &[selector], &directory)?;
+    kernels
+        .into_iter()
+        .next()
+        .ok_or_else(|| Failure::BisectKernel {
+            kernel: id.to_owned(),
+            known: Vec::new(),
+        })
+}
+
 /// The lower first.
-pub(super) fn in_order(one: String, other: String) -> (String, String) {
-    match Version::new(&*one).cmp(&Version::new(&*other)) {
+pub(super) fn in_order(order: VersionOrder, one: String, other: String) -> (String, String) {
+    match order.compare(&one, &other) {
         Ordering::Greater => (other, one),
         _ => (one, other),
     }
@@ -52,12 +65,14 @@ pub(super) fn in_order(one: String, other: String) -> (String, String) {
 /// Of these versions those above one and below another, as kernels of an entry.
 pub(super) fn versions_between(
     base: &str,
-    there: &[KernelVersion],
+    there: &KernelVersions,
     above: Option<&str>,
     below: Option<&str>,
 ) -> Vec<String> {
-    let order = |version: &str, bound: &str| Version::new(version).cmp(&Version::new(bound));
+    // An end need not be there any more.
+    let order = |version: &str, bound: &str| there.order.compare(version, bound);
     there
+        .versions
         .iter()
         .map(|it| it.version.as_str())
         .filter(|version| above.is_none_or(|bound| order(version, bound).is_gt()))
@@ -150,14 +165,23 @@ mod tests {
         assert_eq!(End::parse("6.1").moment, None);
     }
 
+    fn there(order: VersionOrder, versions: &[&str]) -> KernelVersions {
+        KernelVersions {
+            order,
+            versions: versions
+                .iter()
+                .map(|version| supply::KernelVersion {
+                    version: (*version).to_owned(),
+                    package: String::new(),
+                })
+                .collect(),
+        }
+    }
+
     #[test]
     fn versions_are_ordered_as_dpkg_does() {
-        let there: Vec<KernelVersion> = ["6.1.9-1", "6.1.10-1~bpo1", "6.1.10-1", "6.1.11-1"]
-            .map(|version| KernelVersion {
-                version: version.to_owned(),
-                package: String::new(),
-            })
-            .into();
+        let versions = ["6.1.9-1", "6.1.10-1~bpo1", "6.1.10-1", "6.1.11-1"];
+        let there = there(VersionOrder::Dpkg, &versions);
         assert_eq!(
             versions_between("6.1", &there, Some("6.1.9-1"), Some("6.1.11-1")),
             ["6.1@6.1.10-1~bpo1", "6.1@6.1.10-1"]
@@ -167,8 +191,41 @@ mod tests {
             ["6.1@6.1.11-1"]
         );
         assert_eq!(
-            in_order("6.1.10-1".to_owned(), "6.1.9-1".to_owned()),
+            in_order(
+                VersionOrder::Dpkg,
+                "6.1.10-1".to_owned(),
+                "6.1.9-1".to_owned()
+            ),
             ("6.1.9-1".to_owned(), "6.1.10-1".to_owned())
+        );
+    }
+
+    #[test]
+    fn versions_of_a_repository_are_ordered_as_rpm_does() {
+        // dpkg has the first of them behind all others.
+        let versions = [
+            "5.14.0-427.el9",
+            "5.14.0-427.13.1.el9_4",
+            "5.14.0-427.16.1.el9_4",
+            "5.14.0-503.el9",
+        ];
+        let rpm = there(VersionOrder::Rpm, &versions);
+        assert_eq!(
+            versions_between("el9", &rpm, Some(versions[0]), Some(versions[3])),
+            ["el9@5.14.0-427.13.1.el9_4", "el9@5.14.0-427.16.1.el9_4"]
+        );
+        // One that is gone from it.
+        assert_eq!(
+            versions_between("el9", &rpm, Some("5.14.0-427.14.1.el9_4"), None),
+            ["el9@5.14.0-427.16.1.el9_4", "el9@5.14.0-503.el9"]
+        );
+        assert_eq!(
+            in_order(
+                VersionOrder::Rpm,
+                versions[1].to_owned(),
+                versions[0].to_owned()
+            ),
+            (versions[0].to_owned(), versions[1].to_owned())
         );
     }
 }

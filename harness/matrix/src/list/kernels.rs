@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use plan::{Kernel, KernelEntry, KernelSource, Listing, Project, Row};
 use serde::Serialize;
-use supply::{Silent, Standing, Stored, Supply};
+use supply::{Reach, Silent, Standing, Stored, Supply};
 
 use crate::cli::{Global, ListArguments};
 use crate::error::Failure;
@@ -43,7 +43,7 @@ struct Line {
 }
 
 /// What a source said.
-type Answer = Result<(), String>;
+type Answer = Result<Reach, String>;
 
 /// The listing as text or JSON.
 pub(super) fn list(
@@ -128,7 +128,8 @@ fn ask_all(supply: &Arc<Supply>, sources: &[KernelSource]) -> Vec<(KernelSource,
         .collect()
 }
 
-/// Whether one of a kernel's sources answers, and why none does.
+/// Whether one of a kernel's sources answers, and why none does. One that was not asked
+/// leaves that open.
 fn reached(
     kernel: &Kernel,
     answers: Option<&[(KernelSource, Answer)]>,
@@ -136,15 +137,17 @@ fn reached(
     let Some(answers) = answers else {
         return (None, None);
     };
-    let mut reasons = Vec::new();
+    let (mut reasons, mut open) = (Vec::new(), false);
     for source in &kernel.sources {
         match answers.iter().find(|(other, _)| other == source) {
-            Some((_, Ok(()))) => return (Some(true), None),
+            Some((_, Ok(Reach::Answers))) => return (Some(true), None),
+            Some((_, Ok(Reach::NotAsked))) => open = true,
             Some((_, Err(reason))) => reasons.push(first_line(reason).to_owned()),
             None => {}
         }
     }
-    (Some(false), Some(reasons.join("; ")))
+    let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+    ((!open).then_some(false), reason)
 }
 
 fn first_line(text: &str) -> &str {
@@ -218,7 +221,7 @@ fn table(lines: &[Line], asked: bool) -> String {
             cells.push(of_entry(match line.reachable {
                 Some(true) => "yes",
                 Some(false) => "no",
-                None => "",
+                None => "not asked",
             }));
         }
         cells.push(of_entry(&line.sources.join(", else ")));
@@ -296,8 +299,21 @@ mod tests {
             reached(&kernel, Some(&answers)),
             (Some(false), Some("away; gone".to_owned()))
         );
-        let answers = [(path("a"), failed("away")), (path("b"), Ok(()))];
+        let answers = [(path("a"), failed("away")), (path("b"), Ok(Reach::Answers))];
         assert_eq!(reached(&kernel, Some(&answers)), (Some(true), None));
+        let answers = [
+            (path("a"), Ok(Reach::NotAsked)),
+            (path("b"), Ok(Reach::NotAsked)),
+        ];
+        assert_eq!(reached(&kernel, Some(&answers)), (None, None));
+        let answers = [
+            (path("a"), Ok(Reach::NotAsked)),
+            (path("b"), failed("gone")),
+        ];
+        assert_eq!(
+            reached(&kernel, Some(&answers)),
+            (None, Some("gone".to_owned()))
+        );
         assert_eq!(reached(&kernel, None), (None, None));
     }
 }

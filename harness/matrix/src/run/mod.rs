@@ -46,6 +46,7 @@ pub(crate) use boot::remembered_acceleration;
 use follow::follow;
 use options::{LOCK_SETTING, Options};
 use phases::Phases;
+pub(crate) use record::column;
 use resume::Resumed;
 pub(crate) use resume::selector as column_selector;
 pub use simulate::Simulated;

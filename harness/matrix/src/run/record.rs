@@ -126,6 +126,7 @@ pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
             .map(|check| CheckRow {
                 name: check.name.clone(),
                 command: check.command.clone(),
+                stdout: check.stdout.clone(),
                 seccomp: check.seccomp.into(),
                 quarantine: image
                     .quarantines

@@ -94,13 +94,21 @@ fn in_file(path: &Path, sha256: &str, cache: &Cache) -> Result<KernelFiles, Kern
     kernel_of(sha256, cache, || Ok(path.to_path_buf()))
 }
 
+/// Whether the kernel in a file of this digest is unpacked already.
+pub(crate) fn file_unpacked(sha256: &str, cache: &Cache) -> bool {
+    cache.get("kernel", &file_key(sha256)).is_some()
+}
+
+fn file_key(sha256: &str) -> Key {
+    Key::new(VERSION).with("sha256", sha256)
+}
+
 fn kernel_of(
     sha256: &str,
     cache: &Cache,
     fetch: impl FnOnce() -> Result<std::path::PathBuf, KernelError>,
 ) -> Result<KernelFiles, KernelError> {
-    let key = Key::new(VERSION).with("sha256", sha256);
-    let (mut files, package) = unpacked(cache, &key, |root| make(&fetch()?, root))?;
+    let (mut files, package) = unpacked(cache, &file_key(sha256), |root| make(&fetch()?, root))?;
     files.package = package;
     files.package.insert("sha256".to_owned(), sha256.to_owned());
     files.digest = format!("sha256:{sha256}");

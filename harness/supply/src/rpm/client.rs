@@ -1,8 +1,9 @@
 //! Asking repositories, and fetching packages.
 
+use std::collections::HashSet;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -39,6 +40,11 @@ pub struct Rpm {
     progress: Arc<dyn Progress>,
     /// A description in the cache younger than this is used without asking.
     fresh: Duration,
+    /// Each repository is asked anew, once, and one that cannot be reached is an
+    /// error however much is in the cache.
+    anew: bool,
+    /// Repositories that were asked since this was made, by their keys.
+    asked: Mutex<HashSet<String>>,
 }
 
 /// The packages that make up a kernel, and who vouches for them.
@@ -71,21 +77,36 @@ pub enum Trust {
         fingerprint: String,
         /// Digest of the keyring it is in.
         keys: String,
+        /// A key that has expired since will do.
+        allow_expired: bool,
     },
     /// Each package has to be signed by one of the keys.
     Packages {
         /// Digest of the keyring.
         keys: String,
+        /// A key that has expired since will do.
+        allow_expired: bool,
     },
 }
 
 impl Trust {
     /// What is different between things that were verified in different ways.
     pub fn key(&self) -> String {
-        match self {
-            Trust::Nobody => "nobody".to_owned(),
-            Trust::Repository { keys, .. } => format!("repository {keys}"),
-            Trust::Packages { keys } => format!("packages {keys}"),
+        let (what, keys, allow_expired) = match self {
+            Trust::Nobody => return "nobody".to_owned(),
+            Trust::Repository {
+                keys,
+                allow_expired,
+                ..
+            } => ("repository", keys, allow_expired),
+            Trust::Packages {
+                keys,
+                allow_expired,
+            } => ("packages", keys, allow_expired),
+        };
+        match allow_expired {
+            true => format!("{what} {keys} or expired"),
+            false => format!("{what} {keys}"),
         }
     }
 }
@@ -131,7 +152,26 @@ impl Rpm {
             http,
             progress,
             fresh: Duration::from_secs(24 * 3600),
+            anew: false,
+            asked: Mutex::default(),
         }
+    }
+
+    /// Asks each repository anew, and takes no copy of one that cannot be reached.
+    #[must_use]
+    pub fn asking_anew(mut self) -> Rpm {
+        self.anew = true;
+        self
+    }
+
+    fn has_asked(&self, repository: &Key) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.insert(repository.hex());
+    }
+
+    fn was_asked(&self, repository: &Key) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.contains(&repository.hex())
     }
 
     /// With another age up to which a description in the cache is not asked for.
@@ -326,8 +366,13 @@ impl Asked<'_> {
         }
         let known = self.known();
         match self.ask(known.as_ref()) {
-            Ok(record) => Ok(record),
-            Err(RpmError::Http(error)) if error.is_unreachable() && known.is_some() => {
+            Ok(record) => {
+                self.rpm.has_asked(&self.key());
+                Ok(record)
+            }
+            Err(RpmError::Http(error))
+                if error.is_unreachable() && known.is_some() && !self.rpm.anew =>
+            {
                 let hours = known
                     .as_ref()
                     .map_or(0, |it| now().saturating_sub(it.checked))
@@ -351,8 +396,13 @@ impl Asked<'_> {
     fn kept(&self) -> Option<Record> {
         let record = self.known()?;
         // One of this machine costs nothing to ask, and is being worked on.
-        let fresh = now().saturating_sub(record.checked) < self.rpm.fresh.as_secs()
-            && !self.base.starts_with("file://");
+        let fresh = match self.rpm.anew {
+            true => self.rpm.was_asked(&self.key()),
+            false => {
+                now().saturating_sub(record.checked) < self.rpm.fresh.as_secs()
+                    && !self.base.starts_with("file://")
+            }
+        };
         (fresh || self.rpm.http.is_offline()).then_some(record)
     }
 
@@ -504,9 +554,11 @@ impl Asked<'_> {
             (Some(keyring), Some(fingerprint)) if strong => Trust::Repository {
                 fingerprint: fingerprint.clone(),
                 keys: keyring.digest().to_owned(),
+                allow_expired: self.policy.allow_expired,
             },
             (Some(keyring), _) => Trust::Packages {
                 keys: keyring.digest().to_owned(),
+                allow_expired: self.policy.allow_expired,
             },
         }
     }

@@ -16,6 +16,24 @@ pub struct Evr {
     pub release: String,
 }
 
+impl Evr {
+    /// Reads what [`Evr`] is shown as; also without a release, and with the architecture
+    /// that uname's release has.
+    pub(crate) fn parse(text: &str) -> Evr {
+        let text = text.strip_suffix(".x86_64").unwrap_or(text);
+        let (epoch, rest) = match text.split_once(':') {
+            Some((epoch, rest)) => (epoch.parse().unwrap_or(0), rest),
+            None => (0, text),
+        };
+        let (version, release) = rest.rsplit_once('-').unwrap_or((rest, ""));
+        Evr {
+            epoch,
+            version: version.to_owned(),
+            release: release.to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Evr {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.epoch > 0 {

@@ -11,8 +11,8 @@ use crate::kernel::{self, KernelError, KernelFiles, Packaged};
 
 impl Supply {
     /// The first of a kernel's sources that has it, and what it is now. Of Debian's
-    /// packages nothing is fetched but the archive's index; all else is fetched, as
-    /// only then its SHA-256 is known.
+    /// packages nothing is fetched but the archive's index, of a registry's image
+    /// nothing but its manifest; all else is fetched, as only then its SHA-256 is known.
     ///
     /// # Errors
     /// When none has it: all their errors.
@@ -27,6 +27,23 @@ impl Supply {
                     .resolve(apt, Choice::Kernel)
                     .map_err(KernelError::from)
                     .and_then(|packages| Ok(self.pin_packages(&packages)?)),
+                // By its version the repository can be asked for it when it has a newer
+                // one, by the digest what comes then is held against this.
+                KernelSource::Rpm(_) => {
+                    self.kernel_from(source)
+                        .map(|kernel| match kernel.package.get("version") {
+                            Some(version) => Pin::Version {
+                                version: version.clone(),
+                                digest: kernel.digest,
+                            },
+                            None => Pin::Digest(kernel.digest),
+                        })
+                }
+                KernelSource::Oci(oci) => self
+                    .registries
+                    .resolve(oci)
+                    .map(|resolved| Pin::Digest(resolved.digest.to_string()))
+                    .map_err(KernelError::from),
                 other => self
                     .kernel_from(other)
                     .map(|kernel| Pin::Digest(kernel.digest)),
@@ -105,6 +122,12 @@ impl Supply {
                 let mut rpm = rpm.clone();
                 rpm.version = Some(version.clone());
                 self.kernel_of_digest(&KernelSource::Rpm(rpm), digest)
+            }
+            // The registry is asked for the digest itself, as for images.
+            (KernelSource::Oci(oci), Pin::Digest(digest)) => {
+                let mut oci = oci.clone();
+                oci.reference.digest = Some(digest.clone());
+                self.kernel_from(&KernelSource::Oci(oci))
             }
             (other, Pin::Digest(digest) | Pin::Version { digest, .. }) => {
                 self.kernel_of_digest(other, digest)

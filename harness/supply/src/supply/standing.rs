@@ -1,13 +1,16 @@
 //! What is known of a kernel without fetching it: which version its source comes to,
 //! what of it is in the cache, whether the source answers, and which versions it has.
 
+use std::cmp::Ordering;
+
 use plan::KernelSource;
 
 use super::{Choice, Supply, SupplyError, kernel_words};
-use crate::apt::AptError;
+use crate::apt::{AptError, Version};
 use crate::http::Want;
 use crate::image::ImageError;
 use crate::kernel::{self, KernelError, Packaged};
+use crate::rpm::Evr;
 
 /// How much of a kernel is in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +40,45 @@ pub struct KernelVersion {
     pub version: String,
     /// The package.
     pub package: String,
+}
+
+/// By whose rules versions are ordered: 5.14.0-427.13.1.el9_4 comes behind
+/// 5.14.0-427.el9 by RPM's, and before it by dpkg's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VersionOrder {
+    /// Debian's archives.
+    Dpkg,
+    /// RPM repositories.
+    Rpm,
+}
+
+impl VersionOrder {
+    /// How two versions, as they are shown, stand to one another.
+    pub fn compare(self, one: &str, other: &str) -> Ordering {
+        match self {
+            VersionOrder::Dpkg => Version::new(one).cmp(&Version::new(other)),
+            VersionOrder::Rpm => Evr::parse(one).cmp(&Evr::parse(other)),
+        }
+    }
+}
+
+/// The versions of a kernel that its source still has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelVersions {
+    /// Holds for them, and for those that are gone.
+    pub order: VersionOrder,
+    /// The oldest first.
+    pub versions: Vec<KernelVersion>,
+}
+
+/// What asking a source said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// It answers.
+    Answers,
+    /// It was not asked: nothing small tells whether it has the file, which is known
+    /// by its digest alone.
+    NotAsked,
 }
 
 impl Supply {
@@ -81,6 +123,19 @@ impl Supply {
                     };
                     return best;
                 }
+                KernelSource::Download(download) => {
+                    let plan::Checksum::Sha256(sha256) = &download.checksum else {
+                        continue;
+                    };
+                    best.stored = if kernel::file_unpacked(sha256, &self.cache) {
+                        Stored::Unpacked
+                    } else if self.cache.get_blob(sha256).is_some() {
+                        Stored::Fetched
+                    } else {
+                        continue;
+                    };
+                    return best;
+                }
                 KernelSource::Path { kernel, .. } if kernel.exists() => {
                     best.stored = Stored::Unpacked;
                     return best;
@@ -103,29 +158,34 @@ impl Supply {
     ///
     /// # Errors
     /// Why it does not.
-    pub fn probe(&self, source: &KernelSource) -> Result<(), KernelError> {
+    pub fn probe(&self, source: &KernelSource) -> Result<Reach, KernelError> {
         match source {
-            KernelSource::Apt(apt) => Ok(self.apt.state(apt).map(drop)?),
-            KernelSource::Path { kernel, .. } => Ok(fs_err::metadata(kernel).map(drop)?),
+            KernelSource::Apt(apt) => {
+                self.apt.state(apt)?;
+            }
+            KernelSource::Path { kernel, .. } => {
+                fs_err::metadata(kernel)?;
+            }
             KernelSource::Rpm(rpm) => {
                 let base = rpm.base.trim_end_matches('/');
-                Ok(self.probe_url(&format!("{base}/repodata/repomd.xml"))?)
+                self.probe_url(&format!("{base}/repodata/repomd.xml"))?;
             }
             KernelSource::Download(download) => match &download.checksum {
                 // Small, and beside what it is of.
-                plan::Checksum::File(url) => Ok(self.probe_url(url)?),
-                plan::Checksum::Sha256(sha256) => match self.cache.get_blob(sha256) {
-                    Some(_) => Ok(()),
-                    None => Err(KernelError::NotLookedAt),
-                },
+                plan::Checksum::File(url) => self.probe_url(url)?,
+                plan::Checksum::Sha256(_) => return Ok(Reach::NotAsked),
             },
-            KernelSource::Oci(oci) => match self.registries.resolve(oci) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(KernelError::Download(Box::new(ImageError::from(error)))),
-            },
-            KernelSource::Archive(archive) => Ok(fs_err::metadata(&archive.path).map(drop)?),
-            KernelSource::Locked { source, .. } => self.probe(source),
+            KernelSource::Oci(oci) => {
+                let resolved = self.registries.resolve(oci);
+                resolved
+                    .map_err(|error| KernelError::Download(Box::new(ImageError::from(error))))?;
+            }
+            KernelSource::Archive(archive) => {
+                fs_err::metadata(&archive.path)?;
+            }
+            KernelSource::Locked { source, .. } => return self.probe(source),
         }
+        Ok(Reach::Answers)
     }
 
     fn probe_url(&self, url: &str) -> Result<(), AptError> {
@@ -142,29 +202,32 @@ impl Supply {
         Ok(())
     }
 
-    /// The versions of a kernel that the first source that can be read still has,
-    /// oldest first; none for one that has no versions.
+    /// The versions of a kernel that the first source that can be read still has; none
+    /// for one that has no versions.
     ///
     /// # Errors
     /// When none can be read: all their errors.
     pub fn kernel_versions(
         &self,
         sources: &[KernelSource],
-    ) -> Result<Vec<KernelVersion>, SupplyError> {
+    ) -> Result<Option<KernelVersions>, SupplyError> {
         let mut errors = Vec::new();
         for source in sources {
-            let versions = match source {
-                KernelSource::Apt(apt) => self.versions_of(apt).map_err(KernelError::from),
-                KernelSource::Rpm(rpm) => self.versions_of_rpm(rpm),
+            let (order, versions) = match source {
+                KernelSource::Apt(apt) => (
+                    VersionOrder::Dpkg,
+                    self.versions_of(apt).map_err(KernelError::from),
+                ),
+                KernelSource::Rpm(rpm) => (VersionOrder::Rpm, self.versions_of_rpm(rpm)),
                 _ => continue,
             };
             match versions {
-                Ok(versions) => return Ok(versions),
+                Ok(versions) => return Ok(Some(KernelVersions { order, versions })),
                 Err(error) => errors.push((kernel_words(source), error)),
             }
         }
         if errors.is_empty() {
-            Ok(Vec::new())
+            Ok(None)
         } else {
             Err(SupplyError::Kernel { errors })
         }
@@ -205,15 +268,27 @@ impl Supply {
     ) -> Result<Option<KernelVersion>, SupplyError> {
         let mut errors = Vec::new();
         for source in sources {
-            let KernelSource::Apt(apt) = source else {
-                continue;
+            let found = match source {
+                KernelSource::Apt(apt) => self
+                    .resolve(apt, Choice::Kernel)
+                    .map(|packages| image_of(&packages))
+                    .map_err(KernelError::from),
+                KernelSource::Rpm(rpm) => self
+                    .rpm
+                    .resolve(rpm)
+                    .map(|set| {
+                        set.packages
+                            .first()
+                            .map(|package| (package.name.clone(), package.evr.to_string()))
+                    })
+                    .map_err(KernelError::from),
+                _ => continue,
             };
-            match self.resolve(apt, Choice::Kernel) {
-                Ok(packages) => {
-                    return Ok(image_of(&packages)
-                        .map(|(package, version)| KernelVersion { version, package }));
+            match found {
+                Ok(found) => {
+                    return Ok(found.map(|(package, version)| KernelVersion { version, package }));
                 }
-                Err(error) => errors.push((kernel_words(source), error.into())),
+                Err(error) => errors.push((kernel_words(source), error)),
             }
         }
         if errors.is_empty() {

@@ -4,11 +4,11 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use plan::{ArchiveSource, Checksum, DownloadSource, ImageReference, KernelSource, OciSource};
+use plan::{ArchiveSource, Checksum, DownloadSource, ImageReference, KernelSource, OciSource, Pin};
 use rpm::CompressionWithLevel;
 use serde_json::{Value, json};
-use supply::KernelFiles;
 use supply::oci::Digest;
+use supply::{KernelFiles, Reach, Stored};
 
 use crate::archive::{gzip, sha256, xz};
 use crate::repository::{Asker, V, bytes, bz_image, listing, package};
@@ -357,7 +357,51 @@ fn an_image_may_hold_a_kernel_in_a_layout_an_archive_and_a_registry() {
         architecture: "amd64".to_owned(),
         insecure: false,
     };
-    is_the_kernel(&asker.ask(KernelSource::Oci(source)).unwrap());
+    let source = KernelSource::Oci(source);
+    is_the_kernel(&asker.ask(source.clone()).unwrap());
+
+    // It is locked by its manifest, whatever becomes of the tag.
+    let sources = [source.clone()];
+    let (_, pin) = asker.anew().pin_kernel(&sources).unwrap();
+    assert_eq!(pin, Pin::Digest(Digest::of(&bytes).to_string()));
+    server.on("/v2/lvh/kernel/manifests/5.14", Reply::Status(404));
+    let locked = KernelSource::Locked {
+        source: Box::new(source.clone()),
+        pin,
+    };
+    is_the_kernel(&Asker::new().ask(locked).unwrap());
+    assert!(Asker::new().ask(source.clone()).is_err());
+    let other = KernelSource::Locked {
+        source: Box::new(source),
+        pin: Pin::Digest(Digest::of(b"another").to_string()),
+    };
+    assert!(Asker::new().ask(other).is_err());
+}
+
+#[test]
+fn a_file_known_by_its_digest_is_not_asked_for_to_see_who_answers() {
+    let server = Server::start();
+    server.on("/k.tar", Reply::File(tar()));
+    let source = download(server.url("/k.tar"), &tar());
+    let asker = Asker::new();
+    let supply = asker.hurried();
+    let stored = || asker.supply(true).standing(&[source.clone()]).stored;
+    assert_eq!(supply.probe(&source).unwrap(), Reach::NotAsked);
+    assert!(server.requests("k.tar").is_empty());
+    assert_eq!(stored(), Stored::Nothing);
+    is_the_kernel(&asker.ask(source.clone()).unwrap());
+    assert_eq!(supply.probe(&source).unwrap(), Reach::NotAsked);
+    assert_eq!(stored(), Stored::Unpacked);
+
+    server.on("/sums", Reply::File(b"x".to_vec()));
+    let summed = |name: &str| {
+        KernelSource::Download(DownloadSource {
+            url: server.url("/k.tar"),
+            checksum: Checksum::File(server.url(name)),
+        })
+    };
+    assert_eq!(supply.probe(&summed("/sums")).unwrap(), Reach::Answers);
+    assert!(supply.probe(&summed("/gone")).is_err());
 }
 
 #[test]

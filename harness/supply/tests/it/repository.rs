@@ -284,14 +284,27 @@ impl Asker {
         }
     }
 
-    pub(crate) fn supply(&self, offline: bool) -> Supply {
-        Supply::new(Options {
+    fn options(&self, offline: bool) -> Options {
+        Options {
             cache_root: Some(self.folder.path().join("cache")),
             offline,
             progress: Arc::clone(&self.events) as Arc<dyn supply::Progress>,
             qemu: None,
-        })
-        .unwrap()
+        }
+    }
+
+    pub(crate) fn supply(&self, offline: bool) -> Supply {
+        Supply::new(self.options(offline)).unwrap()
+    }
+
+    /// One that asks everybody anew.
+    pub(crate) fn anew(&self) -> Supply {
+        Supply::asking_anew(self.options(false)).unwrap()
+    }
+
+    /// The same, without patience.
+    pub(crate) fn hurried(&self) -> Supply {
+        Supply::in_a_hurry(self.options(false)).unwrap()
     }
 
     pub(crate) fn ask(&self, source: KernelSource) -> Result<KernelFiles, String> {

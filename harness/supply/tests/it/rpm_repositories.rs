@@ -1,10 +1,10 @@
 //! Kernels of RPM repositories: whole and split, packed and summed in every way,
 //! signed in every way, and refused in every way.
 
-use plan::{KernelSource, RpmSource};
+use plan::{KernelSource, Pin, RpmSource};
 use rpm::{CompressionWithLevel, FileOptions, PackageBuilder};
 use sha2::Digest as _;
-use supply::KernelFiles;
+use supply::{KernelFiles, KernelVersion, VersionOrder};
 
 use crate::archive::{gzip, xz};
 use crate::repository::{
@@ -147,6 +147,159 @@ fn a_split_kernel_is_put_together_and_a_version_can_be_named() {
     );
     let error = asker.ask(KernelSource::Rpm(repository.source("kernel-ml")));
     assert!(error.unwrap_err().contains("kernel-modules-core"));
+}
+
+#[test]
+fn a_lock_keeps_the_version_while_the_repository_has_it() {
+    let mut repository = Repository::new();
+    repository.add_split("5.14.0-427.el9");
+    repository.publish();
+    let source = KernelSource::Rpm(repository.source("kernel"));
+    let sources = [source.clone()];
+    let asker = Asker::new();
+    let (_, pin) = asker.anew().pin_kernel(&sources).unwrap();
+    let Pin::Version { version, digest } = &pin else {
+        panic!("{pin:?}");
+    };
+    assert_eq!(version, "5.14.0-427.el9");
+    let locked = KernelSource::Locked {
+        source: Box::new(source.clone()),
+        pin: pin.clone(),
+    };
+
+    // dpkg has this one before the other.
+    repository.add_split("5.14.0-427.13.1.el9_4");
+    repository.publish();
+    let stranger = Asker::new();
+    let kernel = stranger.ask(locked.clone()).unwrap();
+    assert_eq!(kernel.package["version"], *version);
+    assert_eq!(kernel.digest, *digest);
+    let newest = stranger.rpm(repository.source("kernel"));
+    assert_eq!(newest.package["version"], "5.14.0-427.13.1.el9_4");
+
+    // Built again under the same version, and then gone.
+    let v = "5.14.0-427.el9.x86_64";
+    let core = package(
+        "kernel-core",
+        "5.14.0-427.el9",
+        &[
+            (&format!("/lib/modules/{v}/vmlinuz"), &bz_image(v)),
+            (&format!("/lib/modules/{v}/config"), b"CONFIG_Y=y\n"),
+        ],
+        CompressionWithLevel::Gzip(1),
+    );
+    let mut other = Repository::new();
+    other.add(&core);
+    other.publish();
+    let only_core = KernelSource::Locked {
+        source: Box::new(KernelSource::Rpm(other.source("kernel-core"))),
+        pin: pin.clone(),
+    };
+    let error = Asker::new().ask(only_core).unwrap_err();
+    assert!(error.contains(digest), "{error}");
+    let mut moved_on = Repository::new();
+    std::mem::swap(&mut repository.server, &mut moved_on.server);
+    moved_on.add_split("5.14.0-503.el9");
+    moved_on.publish();
+    let error = Asker::new().ask(locked).unwrap_err();
+    assert!(error.contains("there is 5.14.0-503.el9"), "{error}");
+}
+
+#[test]
+fn asked_anew_a_repository_is_asked_once_and_no_copy_will_do() {
+    let mut repository = Repository::new();
+    repository.add(&whole("3.10.0-957.el7", CompressionWithLevel::Gzip(1)));
+    repository.publish();
+    let sources = [KernelSource::Rpm(repository.source("kernel"))];
+    let asker = Asker::new();
+    let version = |supply: &supply::Supply| {
+        let found = supply.kernel_version(&sources);
+        found.map(|found| found.unwrap().version)
+    };
+    assert_eq!(version(&asker.supply(false)).unwrap(), "3.10.0-957.el7");
+    repository.add(&whole(EL7, CompressionWithLevel::Gzip(1)));
+    repository.publish();
+    assert_eq!(version(&asker.supply(false)).unwrap(), "3.10.0-957.el7");
+    let before = repository.server.requests("repomd.xml").len();
+    let supply = asker.anew();
+    assert_eq!(version(&supply).unwrap(), EL7);
+    let (_, pin) = supply.pin_kernel(&sources).unwrap();
+    assert!(
+        matches!(&pin, Pin::Version { version, .. } if version == EL7),
+        "{pin:?}"
+    );
+    assert_eq!(repository.server.requests("repomd.xml").len(), before + 1);
+
+    drop(repository);
+    let hurried = asker.hurried();
+    assert!(version(&hurried).is_err());
+    assert_eq!(version(&asker.supply(false)).unwrap(), EL7);
+}
+
+#[test]
+fn the_versions_of_a_repository_are_told_without_fetching_a_kernel() {
+    let mut repository = Repository::new();
+    let versions = ["5.14.0-427.el9", "5.14.0-427.13.1.el9_4", "5.14.0-503.el9"];
+    for version in [versions[2], versions[0], versions[1]] {
+        repository.add_split(version);
+    }
+    repository.publish();
+    let asker = Asker::new();
+    let supply = asker.supply(false);
+    // One that has no versions stands aside.
+    let sources = [
+        KernelSource::Path {
+            kernel: "/nowhere".into(),
+            modules: None,
+        },
+        KernelSource::Rpm(repository.source("kernel-core")),
+    ];
+    assert_eq!(
+        supply.kernel_version(&sources).unwrap(),
+        Some(KernelVersion {
+            version: versions[2].to_owned(),
+            package: "kernel-core".to_owned(),
+        })
+    );
+    let all = supply.kernel_versions(&sources).unwrap().unwrap();
+    assert_eq!(all.order, VersionOrder::Rpm);
+    let names: Vec<&str> = all.versions.iter().map(|it| &*it.version).collect();
+    assert_eq!(names, versions);
+    for pair in versions.windows(2) {
+        assert!(all.order.compare(pair[0], pair[1]).is_lt(), "{pair:?}");
+    }
+    assert!(VersionOrder::Dpkg.compare(versions[0], versions[1]).is_gt());
+    assert_eq!(supply.kernel_versions(&sources[..1]).unwrap(), None);
+    assert!(repository.server.requests(".rpm").is_empty());
+    let gone = RpmSource {
+        version: Some("6.0".to_owned()),
+        ..repository.source("kernel-core")
+    };
+    assert!(supply.kernel_version(&[KernelSource::Rpm(gone)]).is_err());
+}
+
+#[test]
+fn what_an_expired_key_signed_is_not_kept_for_who_does_not_take_it() {
+    let signer = Signer::new(&crate::signer::KeyPlan {
+        created: crate::signer::now() - 100 * crate::signer::DAY,
+        lifetime: Some(50 * crate::signer::DAY),
+        rsa: true,
+        ..Default::default()
+    });
+    let when = crate::signer::now() - 80 * crate::signer::DAY;
+    let bare = whole(EL7, CompressionWithLevel::Gzip(1));
+    let mut repository = Repository::new();
+    repository.add(&signed(&bare, |header| signer.packet_at(header, when)));
+    repository.publish();
+    let asker = Asker::new();
+    let strict = with_key(&asker, repository.source("kernel"), &signer);
+    let lenient = RpmSource {
+        allow_expired: true,
+        ..strict.clone()
+    };
+    asker.rpm(lenient);
+    let error = asker.ask(KernelSource::Rpm(strict)).unwrap_err();
+    assert!(error.contains("expired"), "{error}");
 }
 
 #[test]

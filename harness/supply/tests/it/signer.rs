@@ -190,7 +190,12 @@ impl Signer {
 
     /// A signature packet over any bytes, as an RPM package has it.
     pub(crate) fn packet(&self, data: &[u8]) -> Vec<u8> {
-        let signature = self.sign_bytes(SignatureType::Binary, HashAlgorithm::Sha256, now(), data);
+        self.packet_at(data, now())
+    }
+
+    /// The same, made at this time.
+    pub(crate) fn packet_at(&self, data: &[u8], when: u32) -> Vec<u8> {
+        let signature = self.sign_bytes(SignatureType::Binary, HashAlgorithm::Sha256, when, data);
         DetachedSignature::new(signature).to_bytes().unwrap()
     }
 
