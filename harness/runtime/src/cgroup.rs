@@ -320,8 +320,12 @@ fn must_be_empty(folder: &Path) -> Result<(), Failure> {
     if file::read(&folder.join("cgroup.procs"))?.is_empty() {
         Ok(())
     } else {
-        let problem = format!("{} has processes in it", folder.display());
-        Err(Failure::invalid("linux.cgroupsPath", problem))
+        Err(Errno::BUSY).step(|| {
+            format!(
+                "use the cgroup {}: it has processes in it",
+                folder.display()
+            )
+        })
     }
 }
 

@@ -242,8 +242,9 @@ pub(crate) fn check_id(id: String) -> Result<String, CommandError> {
 
 /// What has gone wrong besides, to stderr.
 fn complain(line: &Line) {
-    let left = line.network.as_ref();
-    if let Some(left) = left.and_then(|network| network.left_behind.as_ref()) {
+    let network = line.network.iter().flat_map(|it| &it.left_behind);
+    let cgroups = line.cgroup.iter().flat_map(|it| &it.left);
+    for left in network.chain(cgroups) {
         // Nowhere is left to complain about a closed stderr.
         let _ = writeln!(std::io::stderr(), "runtime: {left}");
     }

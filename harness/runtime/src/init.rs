@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, wait};
+use rustix::process::{DumpableBehavior, Pid, WaitOptions, set_dumpable_behavior, wait};
 
 use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
@@ -31,6 +31,10 @@ pub(crate) fn split() -> Result<Side, Failure> {
 /// Waits for all there is until `program` has ended; its exit status is the
 /// container's, 128 and the number for a signal.
 pub(crate) fn reap(program: Pid) -> ! {
+    // Its environment and its memory are the runtime's: not for the container's
+    // root to read. A system call filter can refuse that, and with it the program
+    // goes on all the same.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let code = match signal::forward_to(program) {
         Ok(()) => until_end(program),
         Err(_) => 125,

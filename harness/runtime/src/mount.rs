@@ -21,6 +21,7 @@ use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use cgroup::Cgroups;
 use options::{Bind, Options};
+use recursive::Reach;
 
 /// One of `mounts`.
 #[derive(Debug)]
@@ -153,7 +154,7 @@ impl MountPoint {
                     // container's user namespace.
                     Err(Errno::PERM) if name == "sysfs" => {
                         fallbacks.record(Fallback::BoundSysfs);
-                        self.bind_sysfs(root, &target)?;
+                        self.bind_sysfs(root, &target, fallbacks)?;
                     }
                     // A file system few programs look for: a kernel without it
                     // still runs all others.
@@ -208,7 +209,7 @@ impl MountPoint {
         let mounted = self.reopened(root)?;
         guard::same_file(&mounted, &status, &self.destination)?;
         if recursive {
-            recursive::make_readonly(&mounted, &self.destination, fallbacks)?;
+            recursive::make_readonly(&mounted, &self.destination, Reach::OfRoot, fallbacks)?;
         }
         if self.options.flags.is_empty() && self.options.cleared.is_empty() {
             return Ok(());
@@ -220,10 +221,21 @@ impl MountPoint {
     }
 
     /// The machine's, whose ids mean nobody inside, with its flags added to.
-    fn bind_sysfs(&self, root: &Root<'_>, target: &OwnedFd) -> Result<(), Failure> {
+    /// What is mounted below it is read-only where it is to be.
+    fn bind_sysfs(
+        &self,
+        root: &Root<'_>,
+        target: &OwnedFd,
+        fallbacks: &Fallbacks,
+    ) -> Result<(), Failure> {
         mount_bind_recursive("/sys", by_handle(target))
             .on("bind the machine's /sys on", &self.destination)?;
         let mounted = self.reopened(root)?;
+        if self.options.flags.contains(MountFlags::RDONLY) {
+            // Some of the machine's folders there are closed to the container's root.
+            let reach = Reach::OfOthers;
+            recursive::make_readonly(&mounted, &self.destination, reach, fallbacks)?;
+        }
         let had = flags_of(&mounted).on("statvfs", &self.destination)?;
         mount_remount(
             by_handle(&mounted),

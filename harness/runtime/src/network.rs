@@ -16,8 +16,8 @@
 //! leased by the name of an interface (`endpoint`), whose alias says which
 //! runtime it belongs to (`owner`); a container's translations bear its address
 //! in their name (`nat`); the bridge says in its alias what has to be switched
-//! back (`bridge`). All of it belongs to one network namespace, that lock it
-//! while they change it (`lock`).
+//! back (`bridge`). All of it belongs to one network namespace, whose lock
+//! they hold while they change it (`lock`).
 //!
 //! **What comes in.** A published port is bound by the runtime, so that a port
 //! somebody has is an error and nobody takes one meanwhile. What comes for it
@@ -108,7 +108,9 @@ impl Connection {
         let owner = Owner::own()?;
         let (mut place, bridge) = {
             let _lock = Lock::take()?;
-            let bridge = Bridge::ensure(&outside)?;
+            let bridge = Bridge::ensure(&outside).inspect_err(|_| {
+                let _ = bridge::remove_unused(&outside);
+            })?;
             let leased =
                 endpoint::sweep(&outside).and_then(|()| endpoint::lease(&outside, &bridge, &owner));
             let address = match leased {

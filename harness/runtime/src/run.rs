@@ -81,6 +81,8 @@ fn run_traced(
     bundle.traced = tracer.is_some();
     let fallbacks = Fallbacks::default();
     self_copy::note(&fallbacks);
+    // What is made from here on has to be removed again.
+    signal::hold()?;
     let mut outside = OutsideParts {
         group: match &bundle.cgroup {
             Some(request) => Some(Group::make(request, id, &fallbacks)?),
@@ -96,7 +98,8 @@ fn run_traced(
     // However it went: nothing of the container is left outside of it.
     let network = outside.network.map(disconnect);
     let cgroup = outside.group.map(Group::remove);
-    let mut line = ran?;
+    // Also of one that failed: what could not be removed is told.
+    let mut line = line(ran);
     line.network = network;
     line.cgroup = cgroup;
     line.fallbacks.extend(fallbacks.list());
@@ -120,7 +123,6 @@ fn contain(
 ) -> Result<Line, Failure> {
     let (inside, outside) = handshake::pipes()?;
     let (link, console) = Link::new(bundle.terminal.as_ref(), console)?;
-    signal::hold()?;
     let Some(child) = namespace::first_process(bundle.user_namespace.is_some())? else {
         drop((outside, link));
         let told = container::start(bundle, inside, console);
@@ -129,8 +131,16 @@ fn contain(
         unsafe { libc::_exit(if told { 1 } else { 2 }) }
     };
     drop((inside, console));
-    signal::forward_to(child)?;
+    // Who is traced stops for a signal, and before its program starts the tracer,
+    // which listens until then, would not see it.
+    let traced = parts.tracer.is_some();
+    if !traced {
+        signal::forward_to(child)?;
+    }
     let story = listen(outside, |stage| prepare(bundle, stage, child, parts));
+    if traced {
+        signal::forward_to(child)?;
+    }
     if let Some(network) = &mut parts.network {
         // Bound by now, or never.
         network.files = None;

@@ -30,8 +30,9 @@ extern "C" fn pass_on(signal: libc::c_int) {
     }
 }
 
-/// Holds back what is to be passed on until there is somebody to pass it to; a
-/// child inherits that, up to its own [`reset`].
+/// Holds back what is to be passed on until there is somebody to pass it to, so
+/// that nothing the runtime makes before is left behind. A child inherits that,
+/// up to its own [`reset`].
 pub(crate) fn hold() -> Result<(), Failure> {
     mask(libc::SIG_BLOCK)
 }

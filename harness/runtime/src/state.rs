@@ -3,11 +3,14 @@
 //!
 //! Its runtime holds a lock on it. A file whose lock is free is that of a
 //! runtime that was killed: the next to start removes what it left.
+//!
+//! What one runtime at a time may do is guarded by a file there, too ([`Turn`]).
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -21,6 +24,69 @@ const FOLDER: &str = "/run/matrix-runtime";
 
 /// How often a file is opened anew that was removed under one's hands.
 const TRIES: usize = 16;
+
+/// How long a runtime waits for its turn. Others' take milliseconds each, but
+/// many may come at once, and the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it has come.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What one runtime at a time has, until it is dropped. Its file can be opened
+/// by root alone, so that nobody else can hold it.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    path: PathBuf,
+    #[expect(dead_code, reason = "open as long as the lock is held")]
+    file: File,
+}
+
+impl Turn {
+    /// Waits for whoever has it.
+    ///
+    /// # Errors
+    /// Also when that takes longer than [`PATIENCE`].
+    pub(crate) fn take(name: &str) -> Result<Self, Failure> {
+        Self::take_in(Path::new(FOLDER), name, PATIENCE)
+    }
+
+    fn take_in(folder: &Path, name: &str, patience: Duration) -> Result<Self, Failure> {
+        fs::create_dir_all(folder)
+            .map_err(errno_of)
+            .on("make the folder", folder)?;
+        let path = folder.join(name);
+        let begun = Instant::now();
+        loop {
+            let file = open(&path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) if is_there(&file, &path)? => return Ok(Self { path, file }),
+                Ok(()) | Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+                Err(errno) => return Err(errno).on("lock", &path),
+            }
+            if begun.elapsed() > patience {
+                let path = path.display();
+                return Err(Errno::WOULDBLOCK)
+                    .step(|| format!("lock {path}, held by another for {} s", patience.as_secs()));
+            }
+            // Not a call that blocks: signals are held back meanwhile.
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // While it is held: who has opened it sees that it is gone. One that
+        // stays is the next one's.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Whether who had a file has not removed it in between.
+fn is_there(file: &File, path: &Path) -> Result<bool, Failure> {
+    let status = file.metadata().map_err(errno_of).on("stat", path)?;
+    Ok(status.nlink() > 0)
+}
 
 /// What the file says, as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,31 +120,33 @@ impl Entry {
         id: &str,
         clean: impl FnMut(&State) -> Result<(), Failure>,
     ) -> Result<Self, Failure> {
-        fs::create_dir_all(folder)
-            .map_err(errno_of)
-            .on("make the folder", folder)?;
         // One at a time: who cleans holds the locks of the dead.
-        let path = folder.join("lock");
-        let turn = open(&path)?;
-        flock(&turn, FlockOperation::LockExclusive).on("lock", &path)?;
+        let _turn = Turn::take_in(folder, "lock", PATIENCE)?;
         sweep(folder, clean)?;
         let path = folder.join(format!("{id}.json"));
         for _ in 0..TRIES {
             let file = open(&path)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Err(Errno::WOULDBLOCK) => {
-                    return Err(Failure::invalid(
-                        "ID",
-                        format!("a container {id} runs already"),
-                    ));
+                    return Err(Errno::BUSY).step(|| {
+                        let path = path.display();
+                        format!("claim {path}: a container {id} runs already")
+                    });
                 }
                 answer => answer.on("lock", &path)?,
             }
-            // The runtime that had the ID may have removed it in between.
-            let links = file.metadata().map_err(errno_of).on("stat", &path)?.nlink();
-            if links > 0 {
-                return Ok(Self { path, file });
+            if !is_there(&file, &path)? {
+                continue;
             }
+            // What is told of there would be forgotten.
+            let length = file.metadata().map_err(errno_of).on("stat", &path)?.len();
+            if length > 0 {
+                return Err(Errno::BUSY).step(|| {
+                    let path = path.display();
+                    format!("remove what an earlier container left, told in {path}")
+                });
+            }
+            return Ok(Self { path, file });
         }
         Err(Errno::BUSY).on("claim", &path)
     }
@@ -210,7 +278,8 @@ mod tests {
         first.write(&state("/x")).unwrap();
         assert_eq!(read_in(folder.path(), "a").unwrap(), state("/x"));
         let second = Entry::claim_in(folder.path(), "a", nothing).unwrap_err();
-        assert_eq!(second.to_string(), "ID: a container a runs already");
+        let second = second.to_string();
+        assert!(second.contains("a container a runs already"), "{second}");
         Entry::claim_in(folder.path(), "b", |state| {
             panic!("{state:?} is no dead one's")
         })
@@ -218,6 +287,41 @@ mod tests {
         first.remove().unwrap();
         assert!(read_in(folder.path(), "a").is_err());
         Entry::claim_in(folder.path(), "a", nothing).unwrap();
+    }
+
+    #[test]
+    fn a_turn_is_one_runtimes_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let take = |patience| Turn::take_in(folder.path(), "lock", patience);
+        let one = take(Duration::ZERO).unwrap();
+        let other = take(Duration::from_millis(20)).unwrap_err().to_string();
+        assert!(other.contains("lock, held by another"), "{other}");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| take(PATIENCE).map(drop));
+            drop(one);
+            waiting.join().unwrap().unwrap();
+        });
+        assert!(!folder.path().join("lock").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_cleaned_is_not_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let claim = || {
+            Entry::claim_in(folder.path(), "a", |_| {
+                Err(Failure::invalid("x", "cannot be cleaned"))
+            })
+        };
+        claim().unwrap().write(&state("/x")).unwrap();
+        let again = claim().unwrap_err().to_string();
+        assert!(again.contains("what an earlier container left"), "{again}");
+        let mut seen = None;
+        Entry::claim_in(folder.path(), "a", |state| {
+            seen = Some(state.clone());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, Some(state("/x")));
     }
 
     #[test]

@@ -164,10 +164,10 @@ fn pair(root: &Root<'_>) -> Result<(OwnedFd, OwnedFd), Failure> {
             || FileType::from_raw_mode(status.st_mode) != FileType::CharacterDevice
             || !is(major(device), minor(device))
         {
-            return Err(Failure::invalid(
-                "process.terminal",
-                format!("{} is none of a devpts", path.display()),
-            ));
+            return Err(Errno::NODEV).step(|| {
+                let path = path.display();
+                format!("open a terminal: {path} is none of a devpts")
+            });
         }
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened =

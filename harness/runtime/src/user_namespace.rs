@@ -104,26 +104,25 @@ impl UserNamespace {
             },
             answer => answer,
         };
-        written.map_err(|errno| self.refused("linux.gidMappings", self.gids.len(), errno))?;
-        write("uid_map", &text(&self.uids))
-            .map_err(|errno| self.refused("linux.uidMappings", self.uids.len(), errno))
-    }
-
-    fn refused(&self, field: &str, lines: usize, errno: Errno) -> Failure {
-        match errno {
+        let refused = |name: &str, field: &str, lines: usize, errno| match errno {
             Errno::INVAL if lines > LINES_BEFORE_4_15 => Failure::Unsupported {
                 what: format!("more than {LINES_BEFORE_4_15} {field} (Linux 4.15)"),
             },
-            Errno::PERM => Failure::invalid(
-                field,
-                "the caller may not map these ids\nhint: without root's rights one id can be \
-                 mapped, the caller's own",
-            ),
-            errno => Failure::System {
-                step: format!("write {field}"),
+            Errno::PERM => Failure::System {
+                step: format!(
+                    "write {field} to {folder}/{name}, which the caller may not map (hint: \
+                     without root's rights one id can be mapped, the caller's own)"
+                ),
                 errno,
             },
-        }
+            errno => Failure::System {
+                step: format!("write {field} to {folder}/{name}"),
+                errno,
+            },
+        };
+        written.map_err(|errno| refused("gid_map", "linux.gidMappings", self.gids.len(), errno))?;
+        write("uid_map", &text(&self.uids))
+            .map_err(|errno| refused("uid_map", "linux.uidMappings", self.uids.len(), errno))
     }
 
     /// In the first process, once the maps are written. What it makes from now

@@ -116,10 +116,11 @@ impl Watch {
         let Some(log) = &mut self.log else {
             return true;
         };
-        // Each kill has its line; notices can be more than kills.
-        let (wanted, exact) = match self.count {
-            Count::Kills { .. } => (kills, true),
-            Count::Notices(_) => (1, false),
+        // Each kill has its line; notices can be more than kills. That there are
+        // enough lines does not end the wait: some may be of other groups.
+        let wanted = match self.count {
+            Count::Kills { .. } => kills,
+            Count::Notices(_) => 1,
         };
         let begun = Instant::now();
         loop {
@@ -131,9 +132,8 @@ impl Watch {
             if self.victims.contains(&pid.as_raw_nonzero().get()) {
                 return true;
             }
-            let all = self.victims.len() as u64 >= wanted;
-            if (all && exact) || begun.elapsed() > PATIENCE {
-                return !all;
+            if begun.elapsed() > PATIENCE {
+                return (self.victims.len() as u64) < wanted;
             }
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -25,16 +25,27 @@ struct Attributes {
 
 const MOUNT_ATTR_RDONLY: u64 = 1;
 
+/// Whose folders the mounts lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Each can be gone to.
+    OfRoot,
+    /// What the container's root must not enter, nobody in it may: it is the
+    /// machine's root's own.
+    OfOthers,
+}
+
 /// Of the mount `mounted` is the root of.
 pub(super) fn make_readonly(
     mounted: &OwnedFd,
     destination: &Path,
+    reach: Reach,
     fallbacks: &Fallbacks,
 ) -> Result<(), Failure> {
     match in_kernel(mounted) {
         Err(Errno::NOSYS) => {
             fallbacks.record(Fallback::MountSetattr);
-            one_by_one(mounted, destination)
+            one_by_one(mounted, destination, reach)
         }
         answer => answer.on("make read-only", destination),
     }
@@ -69,7 +80,7 @@ fn in_kernel(mounted: &OwnedFd) -> Result<(), Errno> {
 
 /// The namespace is this process's own, so nothing is mounted meanwhile; and
 /// the way to each is through mounts only, which no link can be put into.
-fn one_by_one(mounted: &OwnedFd, destination: &Path) -> Result<(), Failure> {
+fn one_by_one(mounted: &OwnedFd, destination: &Path, reach: Reach) -> Result<(), Failure> {
     let top = readlink(by_handle(mounted), Vec::new()).on("find the mount on", destination)?;
     let top = PathBuf::from(std::ffi::OsString::from_vec(top.into_bytes()));
     for path in mount_points(&read_proc("/proc/self/mountinfo")?) {
@@ -80,6 +91,7 @@ fn one_by_one(mounted: &OwnedFd, destination: &Path) -> Result<(), Failure> {
         let handle = match open(&path, flags, Mode::empty()) {
             // Covered by another mount, so out of reach for the container too.
             Err(Errno::NOENT) => continue,
+            Err(Errno::ACCESS) if reach == Reach::OfOthers => continue,
             answer => answer.on("open the mount on", &path)?,
         };
         let flags =

@@ -71,9 +71,14 @@ pub(super) fn lease(
             continue;
         }
         let made = find(interfaces, &host)?;
-        interfaces.set_alias(made.index, &owner.to_string())?;
-        bridge.join(interfaces, made.index)?;
-        return Ok(address);
+        return interfaces
+            .set_alias(made.index, &owner.to_string())
+            .and_then(|()| bridge.join(interfaces, made.index))
+            .map(|()| address)
+            .inspect_err(|_| {
+                // Of two failures the first says why.
+                let _ = interfaces.remove(made.index);
+            });
     }
     Err(Errno::ADDRNOTAVAIL).step(|| format!("find a free address in {}", bridge.network))
 }

@@ -81,6 +81,9 @@ impl Keeper {
 /// What it does until it is dismissed.
 fn keep(mut runtime: PipeReader, published: Vec<Published>, place: &Place) -> Result<(), Failure> {
     let _ = set_name(NAME);
+    // It was born with signals held back, and keeps to it: what is sent to end
+    // the runtime or all processes must not end who tidies up after it. It ends
+    // with the pipe.
     // Neither the terminal's signals nor a folder that is to be unmounted are
     // its own business.
     setsid().step(|| "setsid".to_owned())?;

@@ -1,45 +1,24 @@
-//! One runtime at a time changes a network: the lock is on the network
-//! namespace itself, so that it is one wherever its file is mounted, and never
-//! left behind.
+//! One runtime at a time changes a network: the lock's file is named after the
+//! network namespace, and nobody but root can open it. It is there as long as
+//! somebody holds or awaits it.
 
-use std::fs::File;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
+use crate::state::Turn;
 
 /// Held until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "open as long as the lock is held")] File);
+pub(super) struct Lock(#[expect(dead_code, reason = "held as long as it is there")] Turn);
 
 impl Lock {
-    /// Waits for whoever has it.
+    /// Waits for whoever has it, as [`Turn::take`] does.
     pub(super) fn take() -> Result<Self, Failure> {
         let path = Path::new("/proc/self/ns/net");
-        let file = File::open(path).map_err(errno_of).on("open", path)?;
-        loop {
-            match flock(&file, FlockOperation::LockExclusive) {
-                Err(Errno::INTR) => {}
-                answer => return answer.on("lock", path).map(|()| Self(file)),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_one_lock() {
-        let lock = Lock::take().unwrap();
-        let other = File::open("/proc/self/ns/net").unwrap();
-        let asked = flock(&other, FlockOperation::NonBlockingLockExclusive);
-        assert_eq!(asked, Err(Errno::AGAIN));
-        drop(lock);
-        flock(&other, FlockOperation::LockExclusive).unwrap();
+        let status = fs::metadata(path).map_err(errno_of).on("stat", path)?;
+        Turn::take(&format!("network-{}.lock", status.ino())).map(Self)
     }
 }

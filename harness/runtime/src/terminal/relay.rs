@@ -6,8 +6,8 @@
 //! end is typed as ^D.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write, stdin, stdout};
-use std::os::fd::IntoRawFd;
+use std::io::{Read, stdin, stdout};
+use std::os::fd::{AsFd, IntoRawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,7 +15,7 @@ use rustix::io::{Errno, ioctl_fionbio};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
-use crate::descriptor::{errno_of, last_errno};
+use crate::descriptor::last_errno;
 use crate::failure::{Failure, Step};
 
 /// ^D: the end of the input, to a terminal in its usual mode.
@@ -158,18 +158,28 @@ fn output(master: &File) -> Result<bool, Failure> {
         Ok(0) | Err(Errno::IO) => Ok(false),
         Err(Errno::AGAIN | Errno::INTR) => Ok(true),
         Err(errno) => Err(errno).step(|| "read from the terminal".to_owned()),
-        Ok(count) => {
-            let mut out = stdout().lock();
-            match out.write_all(&buffer[..count]).and_then(|()| out.flush()) {
-                Ok(()) => Ok(true),
-                // Who read it has gone: the container runs on, unheard.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(true),
-                Err(error) => {
-                    Err(errno_of(error)).step(|| "write the terminal's output".to_owned())
-                }
-            }
+        Ok(count) => match write_all(stdout(), &buffer[..count]) {
+            // Who read it has gone: the container runs on, unheard.
+            Ok(()) | Err(Errno::PIPE) => Ok(true),
+            Err(errno) => Err(errno).step(|| "write the terminal's output".to_owned()),
+        },
+    }
+}
+
+/// Also to what does not block: others have it open too, and may have made it so.
+fn write_all(to: impl AsFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(&to, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&to, PollFlags::OUT)], None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            },
+            Err(errno) => return Err(errno),
         }
     }
+    Ok(())
 }
 
 /// Reads what is to be typed; false when that was the last.
@@ -208,5 +218,35 @@ fn watch_size() -> Result<File, Errno> {
 fn hand_size_on(master: &File) {
     if let Ok(size) = tcgetwinsize(stdin()) {
         let _ = tcsetwinsize(master, size);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_does_not_block_gets_all_of_it() {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        ioctl_fionbio(&writer, true).unwrap();
+        // More than a pipe holds.
+        let sent: Vec<u8> = (0..1_000_000_u32).map(|number| number as u8).collect();
+        std::thread::scope(|scope| {
+            let read = scope.spawn(|| {
+                let mut got = Vec::new();
+                File::from(reader).read_to_end(&mut got).unwrap();
+                got
+            });
+            write_all(&writer, &sent).unwrap();
+            drop(writer);
+            assert!(read.join().unwrap() == sent);
+        });
+    }
+
+    #[test]
+    fn who_has_gone_is_told() {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        drop(reader);
+        assert_eq!(write_all(&writer, b"x"), Err(Errno::PIPE));
     }
 }

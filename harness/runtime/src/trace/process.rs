@@ -98,7 +98,8 @@ pub(super) fn resume(process: libc::pid_t, how: Resume) -> Result<(), Errno> {
     request(what, process, 0, usize::try_from(signal).unwrap_or(0)).map(drop)
 }
 
-/// The number of the child a fork event is about.
+/// The number of the child a fork event is about; with an exec event, the one the
+/// thread that called had before.
 pub(super) fn event_message(process: libc::pid_t) -> Result<libc::pid_t, Errno> {
     let mut message: libc::c_ulong = 0;
     request(

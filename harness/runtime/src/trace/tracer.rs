@@ -157,7 +157,13 @@ impl Tracer {
             }
             libc::PTRACE_EVENT_EXEC => {
                 process::follow(pid)?;
-                // Its other threads are gone, the one that called goes by its number.
+                // Its other threads are gone, the one that called goes by its number
+                // and has none of its own any more.
+                if let Ok(former) = process::event_message(pid)
+                    && former != pid
+                {
+                    self.tasks.remove(&former);
+                }
                 self.tasks.insert(pid, Task::default());
                 let program = std::fs::read_link(format!("/proc/{pid}/exe"))
                     .map_or_else(|_| "?".to_owned(), |path| path.display().to_string());

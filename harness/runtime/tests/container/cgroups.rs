@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,6 +24,7 @@ on_all_kernels![
     devices_are_denied_and_allowed,
     what_is_paused_stands_still,
     nothing_is_left,
+    a_signal_while_it_is_made_leaves_nothing,
     what_a_killed_runtime_left_is_removed_by_the_next,
     a_path_is_honoured,
     what_the_kernel_lacks_is_named,
@@ -328,7 +330,7 @@ fn time_is_limited(rig: &Rig) {
     };
     let config = limited(
         rig,
-        &["probe", "spin-and-read", "400", place],
+        &["probe", "spin-until-throttled", place],
         json!({"cpu": {"quota": 10_000, "period": 100_000}}),
     );
     let outcome = rig.run_config(&config);
@@ -472,6 +474,47 @@ fn nothing_is_left(rig: &Rig) {
     assert_eq!(rig.run(&["probe", "exit", "0"]).line.cgroup, None);
 }
 
+/// It comes while the runtime waits for its turn, and is the program's then, which
+/// as PID 1 does not hear it.
+fn a_signal_while_it_is_made_leaves_nothing(rig: &Rig) {
+    if hierarchies().is_empty() {
+        return skip("no cgroups here");
+    }
+    // Made by the containers of other tests, and removed with their turn.
+    fs::create_dir_all("/run/matrix-runtime").unwrap();
+    let held = loop {
+        let file = fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open("/run/matrix-runtime/lock")
+            .unwrap();
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        if file.metadata().unwrap().nlink() > 0 {
+            break file;
+        }
+    };
+    let running = rig.start(&config_of_another(rig));
+    let status = format!("/proc/{}/status", running.child.id());
+    let holds = || {
+        let text = text(&status);
+        let blocked = text.lines().find_map(|line| line.strip_prefix("SigBlk:\t"));
+        u64::from_str_radix(blocked.unwrap(), 16).unwrap() & (1 << (libc::SIGTERM - 1)) != 0
+    };
+    for _ in 0..1000 {
+        if holds() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(holds());
+    // SAFETY: the runtime, which is there.
+    unsafe { libc::kill(running.child.id().cast_signed(), libc::SIGTERM) };
+    drop(held);
+    assert_eq!(running.finish().said(), "");
+    assert_eq!(groups(&rig.id), Vec::<PathBuf>::new());
+}
+
 fn what_a_killed_runtime_left_is_removed_by_the_next(rig: &Rig) {
     if hierarchies().is_empty() {
         return skip("no cgroups here");
@@ -512,7 +555,7 @@ fn a_path_is_honoured(rig: &Rig) {
     let bundle = rig.outside("");
     let refused = runtime(&["run", "--bundle", bundle.to_str().unwrap(), "another"]);
     let stderr = String::from_utf8(refused.stderr).unwrap();
-    assert!(stderr.contains("has processes in it"), "{stderr}");
+    assert!(stderr.contains("it has processes in it"), "{stderr}");
     // SAFETY: the container's first process, which is there.
     unsafe { libc::kill(first(&token(rig)), libc::SIGKILL) };
     running.finish();

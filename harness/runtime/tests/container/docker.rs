@@ -119,6 +119,9 @@ fn exit_codes_are_dockers(rig: &Rig) {
 fn init_waits_for_orphans(rig: &Rig) {
     assert_eq!(said(rig, &["--init"], &["probe", "orphan"]), "reaped\n");
     assert_eq!(said(rig, &[], &["probe", "orphan"]), "zombie\n");
+    // What it was started with is not the container's to know.
+    let environment = ["probe", "read", "/proc/1/environ"];
+    assert_eq!(said(rig, &["--init"], &environment), "EACCES\n");
     assert_eq!(
         run(rig, &["--init"], &["probe", "daemonise", "x"])
             .status

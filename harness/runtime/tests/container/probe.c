@@ -254,6 +254,28 @@ static int spin(long milliseconds)
 	return 0;
 }
 
+/* Busy until cpu.stat at path tells of a group that was throttled, half a minute at
+   most; says what it tells then. */
+static int spin_until_throttled(const char *path)
+{
+	const char *name = "nr_throttled ";
+	for (int round = 0; round < 300; round++) {
+		char text[4096];
+		if (spin(100))
+			return 1;
+		int fd = open(path, O_RDONLY);
+		ssize_t count = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+		if (count < 0)
+			return answer("", 1);
+		close(fd);
+		text[count] = 0;
+		const char *found = strstr(text, name);
+		if (found && atol(found + strlen(name)) > 0)
+			break;
+	}
+	return read_file(path);
+}
+
 /* Makes a character device, and opens it. */
 static int device(const char *path, const char *major, const char *minor)
 {
@@ -383,8 +405,8 @@ int main(int count, char **words)
 		return fork_many(atol(path));
 	if (!strcmp(word, "spin"))
 		return spin(atol(path));
-	if (!strcmp(word, "spin-and-read") && count > 3)
-		return spin(atol(path)) || read_file(words[3]);
+	if (!strcmp(word, "spin-until-throttled"))
+		return spin_until_throttled(path);
 	if (!strcmp(word, "device") && count > 4)
 		return device(path, words[3], words[4]);
 	if (!strcmp(word, "chown") && count > 3)

@@ -353,19 +353,25 @@ impl Running {
         self.conclude(&text)
     }
 
-    fn conclude(self, text: &str) -> Outcome {
-        let output = self.child.wait_with_output().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        let line = text.strip_suffix('\n').unwrap_or_else(|| {
-            panic!("{}: no status line but {text:?}, {stderr:?}", output.status)
+    fn conclude(mut self, text: &str) -> Outcome {
+        let mut stdout = self.child.stdout.take();
+        let mut stderr = self.child.stderr.take();
+        let (said, complaint) = std::thread::scope(|scope| {
+            let said = scope.spawn(|| read_all(stdout.as_mut()));
+            let complaint = read_all(stderr.as_mut());
+            (said.join().unwrap(), complaint)
         });
+        let (status, stderr) = (self.child.wait().unwrap(), complaint);
+        let line = text
+            .strip_suffix('\n')
+            .unwrap_or_else(|| panic!("{status}: no status line but {text:?}, {stderr:?}"));
         assert!(!line.contains('\n'), "{text:?}");
         Outcome {
             line: serde_json::from_str(line).unwrap(),
-            code: output.status.code().unwrap_or_else(|| {
-                panic!("the runtime died of signal {:?}", output.status.signal())
-            }),
-            stdout: String::from_utf8(output.stdout).unwrap(),
+            code: status
+                .code()
+                .unwrap_or_else(|| panic!("the runtime died of signal {:?}", status.signal())),
+            stdout: said,
             stderr,
         }
     }
@@ -375,6 +381,25 @@ impl Running {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
+}
+
+impl Drop for Running {
+    /// A test that fails leaves no container behind.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// What is left of a stream that no test has taken.
+fn read_all(stream: Option<&mut impl Read>) -> String {
+    let mut text = String::new();
+    if let Some(stream) = stream {
+        stream.read_to_string(&mut text).unwrap();
+    }
+    text
 }
 
 /// Processes of the machine with `token` in their command line, waited for to

@@ -191,7 +191,7 @@ fn what_is_no_terminal_is_not_taken_for_one(rig: &Rig) {
     push(&mut config, "mounts", fake);
     let told = format!("{:?}", rig.run_config(&config).line.status);
     assert!(
-        told.contains("process.terminal: /dev/pts/ptmx is none of a devpts"),
+        told.contains("open a terminal: /dev/pts/ptmx is none of a devpts"),
         "{told}"
     );
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::Command;
 
 use runtime::fallback::Fallback;
@@ -258,6 +259,28 @@ fn the_machines_sysfs_is_a_second_way(rig: &Rig) {
     assert!(said.line.fallbacks.contains(&Fallback::BoundSysfs));
     config["process"]["args"] = json!(["probe", "list", "/sys"]);
     assert!(rig.run_config(&config).said().contains("kernel"));
+    // Read-only with all that is mounted below it.
+    config["process"]["args"] = json!(["probe", "read", "/proc/self/mountinfo"]);
+    let outcome = rig.run_config(&config);
+    let mounts: Vec<(&str, &str)> = outcome
+        .said()
+        .lines()
+        .filter_map(|line| {
+            let mut columns = line.split(' ').skip(4);
+            Some((columns.next()?, columns.next()?))
+        })
+        .filter(|(place, _)| Path::new(place).starts_with("/sys"))
+        .collect();
+    assert!(
+        mounts.iter().any(|(place, _)| *place == "/sys"),
+        "{outcome:?}"
+    );
+    for (place, options) in mounts {
+        assert!(
+            options.split(',').any(|option| option == "ro"),
+            "{place} {options}"
+        );
+    }
 }
 
 fn a_caller_without_rights_maps_itself(rig: &Rig) {
@@ -302,7 +325,7 @@ fn mappings_nobody_may_have_are_refused(rig: &Rig) {
     }
     let told = format!("{:?}", outcome.line.status);
     assert!(
-        told.contains("linux.gidMappings: the caller may not map these ids"),
+        told.contains("/gid_map, which the caller may not map"),
         "{told}"
     );
     config["process"]["user"]["uid"] = json!(70_000);
