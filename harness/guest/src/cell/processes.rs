@@ -157,10 +157,13 @@ struct Process<'a> {
     name: &'a str,
     state: &'a str,
     flags: u32,
+    /// Those that have not ended.
+    threads: u32,
 }
 
 impl<'a> Process<'a> {
-    /// `PID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS …`. The name may hold
+    /// `PID (NAME) STATE PPID PGRP SESSION TTY TPGID FLAGS …`, the number
+    /// of threads as the 20th field. The name may hold
     /// anything, parentheses too.
     fn parse(stat: &'a str) -> Option<Self> {
         let (pid, rest) = stat.split_once(" (")?;
@@ -171,13 +174,15 @@ impl<'a> Process<'a> {
             name,
             state: fields.next()?,
             flags: fields.nth(5)?.parse().ok()?,
+            threads: fields.nth(10)?.parse().ok()?,
         })
     }
 
     /// It has ended, and waits to be waited for: it does nothing any more, and who
-    /// waits for it is PID 1, sooner or later.
+    /// waits for it is PID 1, sooner or later. The state is that of its first
+    /// thread, which may have ended before the others.
     fn is_dead(&self) -> bool {
-        matches!(self.state, "Z" | "X")
+        matches!(self.state, "Z" | "X") && self.threads <= 1
     }
 
     /// PID 1, or a thread of the kernel.
@@ -207,6 +212,8 @@ mod tests {
         assert!(!process.is_ours() && !process.is_dead());
         let zombie = "78 (trouble) Z 1 78 78 0 -1 4194316 0 0 0 0 0 0 0 0 20 0 1 0 180 0 0";
         assert!(Process::parse(zombie).unwrap().is_dead());
+        let leaderless = "79 (go) Z 1 79 79 0 -1 4194316 0 0 0 0 9 2 0 0 20 0 3 0 180 0 0";
+        assert!(!Process::parse(leaderless).unwrap().is_dead());
         assert_eq!(Process::parse("garbage"), None);
     }
 

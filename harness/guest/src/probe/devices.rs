@@ -39,6 +39,5 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     expect(node.is_ok(), || {
         "outside cannot open the node either, so nothing is shown".to_owned()
     })?;
-    container.end()?;
-    Ok(())
+    container.succeed()
 }

@@ -62,6 +62,5 @@ pub(super) fn probe(rig: &Rig) -> Probing {
         root.dev() == layer.dev() && root.ino() == layer.ino(),
         || "the process's root is not the layer".to_owned(),
     )?;
-    container.end()?;
-    Ok(())
+    container.succeed()
 }

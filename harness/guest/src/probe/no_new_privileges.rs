@@ -34,7 +34,7 @@ pub(super) fn probe(rig: &Rig) -> Probing {
             shown.is_none_or(|shown| shown == u8::from(flag).to_string()),
             || "outside, the flag is not the one asked for".to_owned(),
         )?;
-        container.end()?;
+        container.succeed()?;
     }
     Ok(())
 }

@@ -52,8 +52,7 @@ fn given(rig: &Rig) -> Probing {
     expect(before == during, || {
         "the container's terminal is among the machine's".to_owned()
     })?;
-    container.end()?;
-    Ok(())
+    container.succeed()
 }
 
 fn opened(rig: &Rig) -> Probing {
@@ -83,8 +82,7 @@ fn opened(rig: &Rig) -> Probing {
     expect(its.exists(), || {
         "outside does not find the container's terminal through the process".to_owned()
     })?;
-    container.end()?;
-    Ok(())
+    container.succeed()
 }
 
 /// The machine's own.

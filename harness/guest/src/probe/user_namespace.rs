@@ -40,6 +40,5 @@ pub(super) fn probe(rig: &Rig) -> Probing {
     expect(uid == [MAPPED.to_string().as_str(); 4].join(" "), || {
         format!("outside, the process has the uids {uid}")
     })?;
-    container.end()?;
-    Ok(())
+    container.succeed()
 }

@@ -152,6 +152,12 @@ impl Container {
         Ok((std::mem::take(&mut self.said), status))
     }
 
+    /// Reads all that is said; the program must have exited with 0.
+    pub(in crate::probe) fn succeed(self) -> Probing {
+        let (_, status) = self.end()?;
+        succeeded(&status)
+    }
+
     /// The container's first process, as outside numbers it: the runtime's
     /// child, or a child of that where it needs one between.
     pub(in crate::probe) fn process(&self) -> Probing<Process> {
