@@ -133,7 +133,8 @@ mod tests {
         let version = ("version", "5.14.0-503.el9");
         let sha256 = ("sha256", "aa");
         let of_file = Checksum::File("https://example.org/SHA256SUMS".to_owned());
-        let cases: [(KernelSource, &[(&str, &str)], bool); 9] = [
+        type Case<'a> = (KernelSource, &'a [(&'a str, &'a str)], bool);
+        let cases: [Case<'_>; 9] = [
             (rpm(), &[version, sha256], true),
             (rpm(), &[sha256], false),
             // The entry was a package's file before.

@@ -385,7 +385,12 @@ fn a_file_known_by_its_digest_is_not_asked_for_to_see_who_answers() {
     let source = download(server.url("/k.tar"), &tar());
     let asker = Asker::new();
     let supply = asker.hurried();
-    let stored = || asker.supply(true).standing(&[source.clone()]).stored;
+    let stored = || {
+        asker
+            .supply(true)
+            .standing(std::slice::from_ref(&source))
+            .stored
+    };
     assert_eq!(supply.probe(&source).unwrap(), Reach::NotAsked);
     assert!(server.requests("k.tar").is_empty());
     assert_eq!(stored(), Stored::Nothing);
