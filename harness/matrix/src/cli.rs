@@ -190,7 +190,7 @@ pub(crate) struct BisectArguments {
     #[arg(value_name = "CHECK")]
     pub(crate) check: String,
     /// A kernel on which it ends one way; also one version of an entry (`6.1@6.1.170-1`), or
-    /// an entry at a moment (`6.1@20260101T000000Z`, from snapshot.debian.org)
+    /// an entry at a moment (`6.1@20260101T000000Z`, from Debian's archive of snapshots)
     #[arg(long, value_name = "KERNEL")]
     pub(crate) good: String,
     /// A kernel on which it ends another way, older or newer

@@ -5,7 +5,7 @@
 
 use crate::{Archive, Kernel, KernelSource};
 
-/// A moment as snapshot.debian.org writes it: `20260101T000000Z`.
+/// A moment as Debian's archive of snapshots writes it: `20260101T000000Z`.
 pub fn is_time(text: &str) -> bool {
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let (Some(day), Some(hour)) = (text.get(..8), text.get(9..15)) else {

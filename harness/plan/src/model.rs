@@ -158,7 +158,7 @@ pub enum Archive {
     Debian,
     /// `debian-security`: the same mirror's security archive.
     DebianSecurity,
-    /// Either of them as it was at a moment, from snapshot.debian.org.
+    /// Either of them as it was at a moment, from Debian's archive of snapshots.
     Snapshot {
         /// The security archive.
         security: bool,

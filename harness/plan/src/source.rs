@@ -340,7 +340,7 @@ fn suite(table: &Table<'_>, archive: &Value<'_>, project: &Path) -> Option<AptSu
     })
 }
 
-/// `20260101T000000Z`, as snapshot.debian.org writes a moment.
+/// `20260101T000000Z`, as Debian's archive of snapshots writes a moment.
 fn snapshot(text: &str) -> Result<String, Refusal> {
     if crate::at::is_time(text) {
         return Ok(text.to_owned());

@@ -11,7 +11,7 @@
 //! | any of these and `+NAME` | that variant only; a glob: `*+vsyscall=*` |
 //! | any of these and `+` | the entry without its variants |
 //! | any of these and `@VERSION` | the same at that version of its package, without default variants: `6.1@6.1.170-1` |
-//! | any of these and `@TIME` | the same from snapshot.debian.org: `6.1@20260101T000000Z` |
+//! | any of these and `@TIME` | the same from Debian's archive of snapshots: `6.1@20260101T000000Z` |
 //! | `./bzImage`, `../linux` | a file or a build tree: anything with a slash, or a file's name that is no entry's |
 
 use std::cmp::Ordering;
