@@ -4,6 +4,7 @@
 #[path = "../build/static_libc.rs"]
 mod static_libc;
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use static_libc::{Missing, NoCompiler, has_static_libc, hint, no_compiler, no_static_libc};
@@ -11,8 +12,14 @@ use static_libc::{Missing, NoCompiler, has_static_libc, hint, no_compiler, no_st
 /// A compiler that does as this script says.
 fn compiler(folder: &Path, script: &str) -> String {
     let path = folder.join("cc");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let written = folder.join("written");
+    std::fs::write(&written, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&written, PermissionsExt::from_mode(0o755)).unwrap();
+    // By another process: what this one has open for writing is busy (ETXTBSY) as
+    // long as a child that another test just forked has it open too.
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-p").args([&written, &path]);
+    assert!(copy.status().unwrap().success());
     path.to_str().unwrap().to_owned()
 }
 

@@ -72,8 +72,7 @@ case "$1 $2" in "issue list") echo "$OPEN" ;; esac
 #[test]
 fn a_regression_opens_one_issue_and_closes_it_when_gone() {
     let project = Project::new();
-    let gh = project.file("bin/gh", GH);
-    fs_err::set_permissions(&gh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    project.program("bin/gh", GH);
     let report = project.file("report.md", "worse");
     let path = format!(
         "{}:{}",

@@ -125,9 +125,20 @@ impl Project {
             " \"$@\" -monitor unix:{},server=on,wait=off\n",
             monitor.display()
         );
-        let path = self.file("qemu", script);
-        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        self.program("qemu", &script)
+    }
+
+    /// Writes a program, by another process: what this one has open for writing is
+    /// busy (ETXTBSY) as long as a child that another test just forked has it open
+    /// too.
+    pub(crate) fn program(&self, path: &str, content: &str) -> PathBuf {
+        let written = self.file(&format!("{path}.written"), content);
+        fs_err::set_permissions(&written, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
+        let path = self.root().join(path);
+        let mut copy = std::process::Command::new("cp");
+        copy.arg("-p").args([&written, &path]);
+        assert!(copy.status().unwrap().success());
         path
     }
 

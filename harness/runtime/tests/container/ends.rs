@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::kernel::Kernel;
 use crate::on_all_kernels;
-use crate::rig::{Rig, processes};
+use crate::rig::{Rig, copy_program, processes};
 
 on_all_kernels![
     exit_codes_are_passed_on,
@@ -53,8 +53,10 @@ fn faults_are_told_from_signals_sent(rig: &Rig) {
 fn file(rig: &Rig, path: &str, content: &str, mode: u32) {
     let path = rig.inside(path);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, content).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    let written = rig.outside("written");
+    fs::write(&written, content).unwrap();
+    fs::set_permissions(&written, fs::Permissions::from_mode(mode)).unwrap();
+    copy_program(&written, &path);
 }
 
 fn what_cannot_be_executed_is_told_apart(rig: &Rig) {

@@ -12,7 +12,7 @@ use runtime::status::Status;
 use serde_json::json;
 
 use crate::on_all_kernels;
-use crate::rig::{Rig, STRAY_FD, bind, push};
+use crate::rig::{Rig, STRAY_FD, bind, copy_program, push};
 
 on_all_kernels![
     the_runtimes_program_cannot_be_overwritten,
@@ -30,7 +30,7 @@ on_all_kernels![
 fn the_runtimes_program_cannot_be_overwritten(rig: &Rig) {
     // A copy, should the test fail.
     let program = rig.outside("runtime");
-    fs::copy(env!("CARGO_BIN_EXE_runtime"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_runtime").as_ref(), &program);
     let before = fs::read(&program).unwrap();
     fs::write(
         rig.outside("config.json"),
@@ -65,7 +65,7 @@ fn the_runtimes_program_cannot_be_overwritten(rig: &Rig) {
 /// CVE-2024-21626.
 fn a_leaked_descriptor_leads_nowhere(rig: &Rig) {
     fs::create_dir(rig.outside("host")).unwrap();
-    fs::copy(rig.inside("bin/probe"), rig.outside("host/probe")).unwrap();
+    copy_program(&rig.inside("bin/probe"), &rig.outside("host/probe"));
     let leaked = format!("/proc/self/fd/{STRAY_FD}");
     let mut config = rig.config(&["probe", "report"]);
     config["process"]["cwd"] = json!(leaked);

@@ -123,6 +123,14 @@ impl Outcome {
     }
 }
 
+/// Copies a program, by another process: while this one has a file open for
+/// writing, a child that another test's thread just forked has it open too, and
+/// until that executes its own program the file is busy (ETXTBSY).
+pub(crate) fn copy_program(from: &Path, to: &Path) {
+    let copy = Command::new("cp").arg("-p").args([from, to]).status();
+    assert!(copy.unwrap().success());
+}
+
 impl Rig {
     /// `None`, and a message, where there can be no containers.
     pub(crate) fn new(kernel: Kernel) -> Option<Self> {
@@ -140,7 +148,7 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
-        fs::copy(probe, bin.join("probe")).unwrap();
+        copy_program(probe.as_ref(), &bin.join("probe"));
         let name = folder.path().file_name().unwrap().to_str().unwrap();
         // tempfile's names begin with a dot.
         let id = format!("test{name}");
@@ -208,7 +216,7 @@ impl Rig {
         fs::write(self.outside("config.json"), config.to_string()).unwrap();
         // The build's own may be in a folder private to somebody else.
         let program = self.outside("runtime");
-        fs::copy(env!("CARGO_BIN_EXE_runtime"), &program).unwrap();
+        copy_program(env!("CARGO_BIN_EXE_runtime").as_ref(), &program);
         give(&self.outside(""), NOBODY);
         let mut command = Command::new(&program);
         command.arg("run").arg("--bundle").arg(self.folder.path());
