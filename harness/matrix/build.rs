@@ -65,9 +65,7 @@ fn main() {
             fail(&format!("failed to copy {}: {error}", program.display()));
         }
         println!("cargo::rustc-env={variable}={}", copy.display());
-        if name == "guest" {
-            println!("cargo::rustc-env=MATRIX_GUEST_IDENTITY={}", identity(&copy));
-        }
+        println!("cargo::rustc-env={variable}_IDENTITY={}", identity(&copy));
     }
 }
 

@@ -139,7 +139,7 @@ fn wait_for_word(stdout: std::process::ChildStdout, begun: Instant) -> Option<Du
 
 /// Writes the initramfs with the first process.
 pub(crate) fn initramfs(folder: &Path) -> Result<PathBuf, BenchError> {
-    let archive = qemu_runner::initramfs(&first_process(), &ModulePlan::default())
+    let archive = qemu_runner::initramfs(&first_process(), &[], &ModulePlan::default())
         .map_err(|error| BenchError::prepare("the floor's initramfs", error))?;
     let path = folder.join("floor.cpio");
     fs_err::write(&path, archive)?;

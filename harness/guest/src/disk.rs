@@ -2,9 +2,9 @@
 //! read-only when first used.
 //!
 //! A machine started from a template has other disks in its slots than the kernel
-//! saw when it booted. The serial is asked for at each look, but the size was read
-//! when the driver took the device: so the driver lets go of it and takes it anew
-//! before its first use.
+//! saw when it booted. The serial is asked for at each look. The size was read when
+//! the driver took the device: a template's empty disk is larger than any image, and
+//! what a file system says of its own size is what counts.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,30 +19,20 @@ use crate::error::{Error, Result};
 
 const BLOCK: &str = "/sys/block";
 
-/// The driver of all disks.
-const DRIVER: &str = "/sys/bus/virtio/drivers/virtio_blk";
-
 /// Images that are mounted, by serial.
 #[derive(Debug, Default)]
 pub(crate) struct Disks {
-    /// The kernel saw others when it booted.
-    swapped: bool,
     mounted: BTreeMap<String, PathBuf>,
 }
 
 impl Disks {
-    /// The slots hold other disks than at boot. None may be in use.
-    pub(crate) fn swapped(&mut self) {
-        self.swapped = true;
-    }
-
     /// The folder an image's root file system is mounted on, read-only.
     ///
     /// # Errors
     /// When there is no such disk, or nothing on it that this kernel mounts.
     pub(crate) fn root(&mut self, serial: &str) -> Result<&Path> {
         if !self.mounted.contains_key(serial) {
-            let target = attach(serial, self.swapped)?;
+            let target = attach(serial)?;
             self.mounted.insert(serial.to_owned(), target);
         }
         Ok(&self.mounted[serial])
@@ -50,16 +40,11 @@ impl Disks {
 }
 
 /// Finds and mounts a disk.
-fn attach(serial: &str, swapped: bool) -> Result<PathBuf> {
+fn attach(serial: &str) -> Result<PathBuf> {
     if serial.is_empty() || serial.contains(['/', '\0']) || serial.starts_with('.') {
         return Err(Error::BadSerial(serial.to_owned()));
     }
-    let mut entry = find(Path::new(BLOCK), serial)?;
-    if swapped {
-        bind_again(&entry)?;
-        // The name can be another one.
-        entry = find(Path::new(BLOCK), serial)?;
-    }
+    let entry = find(Path::new(BLOCK), serial)?;
     let device = device_node(&entry, FileType::BlockDevice)?;
     let filesystem = filesystem(&beginning(&device)?).ok_or_else(|| Error::UnknownFilesystem {
         serial: serial.to_owned(),
@@ -70,18 +55,6 @@ fn attach(serial: &str, swapped: bool) -> Result<PathBuf> {
     mount(&device, &target, filesystem, MountFlags::RDONLY, None)
         .map_err(Error::mount(filesystem, &target))?;
     Ok(target)
-}
-
-/// Makes the driver look at the device behind this disk anew.
-fn bind_again(entry: &Path) -> Result<()> {
-    let link = entry.join("device");
-    let device = fs::read_link(&link).map_err(Error::file("read", &link))?;
-    let name = device.file_name().unwrap_or_default().as_encoded_bytes();
-    for action in ["unbind", "bind"] {
-        let path = Path::new(DRIVER).join(action);
-        fs::write(&path, name).map_err(Error::file("write", &path))?;
-    }
-    Ok(())
 }
 
 /// The sysfs folder of the disk with this serial.
@@ -185,7 +158,7 @@ mod tests {
     fn a_serial_that_would_leave_the_folder_is_refused() {
         for serial in ["", "..", "a/b"] {
             assert!(
-                matches!(attach(serial, false), Err(Error::BadSerial(_))),
+                matches!(attach(serial), Err(Error::BadSerial(_))),
                 "{serial:?}"
             );
         }

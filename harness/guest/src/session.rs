@@ -4,9 +4,10 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Duration;
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
-use rustix::mount::{MountFlags, mount, mount_remount};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 use wire::{FrameError, FromGuest, ToGuest};
 
 use crate::boot::{Booted, Channel};
@@ -41,7 +42,13 @@ fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
     let (mut cells, facts) = match channel.receive()? {
         None | Some(ToGuest::PowerOff) => return Ok(()),
         Some(ToGuest::Begin(settings)) => prepare(&settings, modules)?,
-        Some(ToGuest::Put { .. } | ToGuest::Run(_) | ToGuest::Probe(_) | ToGuest::Wake(_)) => {
+        Some(
+            ToGuest::Put { .. }
+            | ToGuest::Run(_)
+            | ToGuest::Probe(_)
+            | ToGuest::Wake(_)
+            | ToGuest::Settle { .. },
+        ) => {
             return Err(Error::Protocol("work came before Begin"));
         }
     };
@@ -52,8 +59,11 @@ fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
             Some(ToGuest::Begin(_)) => return Err(Error::Protocol("Begin came twice")),
             Some(ToGuest::Wake(moment)) => {
                 begin::at(&moment)?;
-                cells.swap_disks();
                 channel.send(&FromGuest::Awake)?;
+            }
+            Some(ToGuest::Settle { wait }) => {
+                std::thread::sleep(Duration::from_millis(wait.into()));
+                channel.send(&FromGuest::Settled)?;
             }
             Some(ToGuest::Put {
                 path,
@@ -89,26 +99,21 @@ fn prepare(settings: &wire::Begin, modules: Vec<String>) -> Result<(Cells, FromG
 }
 
 /// Writes a file where nothing in the machine can write to it: in a tmpfs of its
-/// folder's own that is read-only but for this moment. So a runtime need not copy
-/// itself into memory for each container (CVE-2019-5736), which under emulation is
-/// half of a small container's time.
+/// folder's own that is read-only but for this moment, in place of what the folder had
+/// (see [`crate::boot`] of the initramfs's runtime, which is out of reach too).
 fn put_out_of_reach(path: &Path, mode: u32, content: &[u8]) -> Result<()> {
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new("/"))
         .ok_or(Error::Protocol("a file was put into no folder"))?;
     fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
-    let sealed = statvfs(folder)
-        .map_err(Error::file("look at", folder))?
-        .f_flag
-        .contains(StatVfsMountFlags::RDONLY);
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    if sealed {
-        mount_remount(folder, flags, c"").map_err(Error::mount("tmpfs", folder))?;
-    } else {
-        mount("tmpfs", folder, "tmpfs", flags, c"mode=0755")
-            .map_err(Error::mount("tmpfs", folder))?;
+    match unmount(folder, UnmountFlags::DETACH) {
+        // EINVAL: nothing was mounted there.
+        Ok(()) | Err(Errno::INVAL) => {}
+        Err(errno) => return Err(Error::file("unmount", folder)(errno)),
     }
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", folder, "tmpfs", flags, c"mode=0755").map_err(Error::mount("tmpfs", folder))?;
     put(path, mode, content)?;
     mount_remount(folder, flags | MountFlags::RDONLY, c"").map_err(Error::mount("tmpfs", folder))
 }

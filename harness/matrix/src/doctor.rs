@@ -216,6 +216,7 @@ fn free_space(path: &Path) -> Option<u64> {
 
 fn mirrors(supply: &Supply) -> Vec<Finding> {
     let suites = [
+        (plan::Archive::Debian, "trixie"),
         (plan::Archive::Debian, "bookworm"),
         (plan::Archive::DebianSecurity, "bookworm-security"),
     ];

@@ -9,6 +9,9 @@ pub(crate) const GUEST_IDENTITY: &str = env!("MATRIX_GUEST_IDENTITY");
 /// The bundled container runtime.
 pub(crate) const RUNTIME: &[u8] = include_bytes!(env!("MATRIX_RUNTIME"));
 
+/// What [`RUNTIME`] is known by in keys of the cache and in a template's record.
+pub(crate) const RUNTIME_IDENTITY: &str = env!("MATRIX_RUNTIME_IDENTITY");
+
 /// The image `vsyscall`'s one program.
 pub(crate) const VSYSCALL: &[u8] = include_bytes!(env!("MATRIX_VSYSCALL"));
 

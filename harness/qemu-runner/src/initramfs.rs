@@ -1,7 +1,9 @@
-//! The initramfs: PID 1 and the modules it loads, as an uncompressed newc archive
-//! (compression makes no difference to the boot).
+//! The initramfs: PID 1, the modules it loads and the runtime of its cells, as an
+//! uncompressed newc archive (compression makes no difference to the boot).
 //!
-//! The guest reads [`LIST`]: one file name per line, in the order to load.
+//! The guest reads [`LIST`]: one file name per line, in the order to load. The
+//! runtime comes along because the kernel unpacks two megabytes in a tenth of the
+//! time that an emulated guest needs to take them from the channel.
 
 use std::io::{self, Write};
 
@@ -37,11 +39,16 @@ const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 
-/// Packs PID 1 and the modules. The same input gives the same bytes.
+/// Packs PID 1, the modules, and the runtime as [`wire::RUNTIME_PATH`] unless it is
+/// empty. The same input gives the same bytes.
 ///
 /// # Errors
 /// When a file is longer than 4 GiB.
-pub fn initramfs(guest: &[u8], plan: &ModulePlan) -> Result<Vec<u8>, InitramfsError> {
+pub fn initramfs(
+    guest: &[u8],
+    runtime: &[u8],
+    plan: &ModulePlan,
+) -> Result<Vec<u8>, InitramfsError> {
     let mut archive = Archive::default();
     for directory in ["dev", "modules", "proc", "run", "sys"] {
         archive.add(directory, DIRECTORY | 0o755, (0, 0), &[])?;
@@ -50,6 +57,13 @@ pub fn initramfs(guest: &[u8], plan: &ModulePlan) -> Result<Vec<u8>, InitramfsEr
     archive.add("dev/console", CHARACTER_DEVICE | 0o600, (5, 1), &[])?;
     archive.add("dev/null", CHARACTER_DEVICE | 0o666, (1, 3), &[])?;
     archive.add("init", REGULAR | 0o755, (0, 0), guest)?;
+    if !runtime.is_empty() {
+        let path = wire::RUNTIME_PATH.trim_start_matches('/');
+        if let Some((folder, _)) = path.rsplit_once('/') {
+            archive.add(folder, DIRECTORY | 0o755, (0, 0), &[])?;
+        }
+        archive.add(path, REGULAR | 0o755, (0, 0), runtime)?;
+    }
     let mut list = String::new();
     for module in &plan.modules {
         let file = format!("{}.ko", module.name);
@@ -127,8 +141,8 @@ mod tests {
             modules: vec![module("virtio", b"first!"), module("virtio_pci", b"second")],
             ..ModulePlan::default()
         };
-        let bytes = initramfs(b"\x7fELF guest", &plan).unwrap();
-        assert_eq!(bytes, initramfs(b"\x7fELF guest", &plan).unwrap());
+        let bytes = initramfs(b"\x7fELF guest", b"\x7fELF runtime", &plan).unwrap();
+        assert_eq!(bytes, initramfs(b"\x7fELF guest", b"\x7fELF runtime", &plan).unwrap());
 
         let mut entries = Vec::new();
         let mut rest = bytes.as_slice();

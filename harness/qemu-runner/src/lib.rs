@@ -38,7 +38,7 @@ pub use end::{ConsoleLine, LineKind, StartError, VmEnd};
 pub use initramfs::{InitramfsError, initramfs};
 pub use kernel_words::{KernelWord, base_command_line, base_words};
 pub use kvm::{KvmRefusal, kvm_answer_key, prove_kvm};
-pub use machine::{Acceleration, Disk, MAX_DISKS, Machine, Qemu, QemuError, Start};
+pub use machine::{Acceleration, Disk, EMPTY_DISK, MAX_DISKS, Machine, Qemu, QemuError, Start};
 pub use modules::{BOOT_MODULES, Module, ModulePlan, ModulesError, select_modules};
 pub use requirements::{Configuration, missing};
 pub use spawner::Spawner;

@@ -201,6 +201,12 @@ pub struct Machine {
     pub start: Start,
 }
 
+/// Size of a disk without an image, bytes: 1 TiB. A kernel reads a disk's size when
+/// its driver takes the device, which in a clone was when the template booted; so an
+/// empty disk is larger than any image, and a clone need not make its driver look
+/// again. No file system reads past the size that it says it has itself.
+pub const EMPTY_DISK: u64 = 1 << 40;
+
 /// As many disks as fit: slots 3 to 31 of the PCI bus, eight functions each.
 pub const MAX_DISKS: usize = (31 - FIRST_DISK_SLOT + 1) * 8;
 
@@ -317,7 +323,8 @@ impl Machine {
                     node
                 }
                 None => OsString::from(format!(
-                    "driver=null-co,node-name=disk{index},read-only=on,read-zeroes=on,size=4096"
+                    "driver=null-co,node-name=disk{index},read-only=on,read-zeroes=on,\
+                     size={EMPTY_DISK}"
                 )),
             };
             // Without MSI-X: a table less to map for each, which is a third of the

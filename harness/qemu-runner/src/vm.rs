@@ -202,6 +202,7 @@ impl Vm {
             }),
             FromGuest::Facts { .. }
             | FromGuest::Awake
+            | FromGuest::Settled
             | FromGuest::Log(_)
             | FromGuest::Finished(_)
             | FromGuest::Probed(_)
@@ -219,6 +220,23 @@ impl Vm {
     pub fn keep(mut self, state: &Path) -> Result<(), TemplateError> {
         let monitor = self.monitor.take().ok_or(TemplateError::NoMonitor)?;
         template::keep(&mut Monitor::open(monitor)?, state)
+    }
+
+    /// Leaves a guest that is to be kept to its kernel for a while, and waits for its
+    /// word that it is done.
+    ///
+    /// # Errors
+    /// How it ended instead.
+    pub fn settle(&mut self, wait: Duration) -> Result<(), VmEnd> {
+        let milliseconds = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        self.send(&ToGuest::Settle { wait: milliseconds })?;
+        // An emulated machine's second can be a long one.
+        match self.receive(wait.saturating_mul(20))? {
+            FromGuest::Settled => Ok(()),
+            other => Err(self.finish(VmEnd::Channel {
+                message: format!("the guest was to settle and said {other:?}"),
+            })),
+        }
     }
 
     /// Brings a machine that was started warm to where its template was kept, wakes

@@ -17,14 +17,14 @@
 //! ```text
 //! guest   Ready
 //! host    Begin          guest   Facts
-//! host    Put …          (the runtime; no answer)
+//! host    Put …          (a runtime other than the initramfs has; no answer)
 //! host    Run            guest   Finished
 //! host    Probe          guest   Probed
 //! host    PowerOff       (the machine ends)
 //! ```
 //!
-//! A guest that has answered Begin can be kept as a template: what was learned of
-//! it holds for each of its clones. A clone is told [`ToGuest::Wake`] first, and
+//! A guest that has answered Begin can be kept as a template, after a
+//! [`ToGuest::Settle`]: what was learned of it holds for each of its clones. A clone is told [`ToGuest::Wake`] first, and
 //! answers [`FromGuest::Awake`]; its session goes on behind the facts.
 //!
 //! [`FromGuest::Fatal`] can come at any time, and is the last message then. When
@@ -53,7 +53,7 @@ pub const PORT: &str = "matrix.0";
 /// no channel to say it over.
 pub const FATAL_MARK: &str = "matrix-guest: fatal: ";
 
-/// Where the guest keeps the runtime that the harness sends it.
+/// Where the initramfs has the runtime, and the guest keeps it.
 pub const RUNTIME_PATH: &str = "/matrix/runtime";
 
 /// Rounds of the loop both sides run to learn how much slower the guest is than
@@ -97,10 +97,18 @@ pub fn spin(iterations: u64) -> u64 {
 pub enum ToGuest {
     /// Work begins: how this host is set up.
     Begin(Begin),
-    /// The machine was started from a template, with other disks: set the clock,
+    /// The machine was started from a template: set the clock,
     /// stir the random pool, answer with [`FromGuest::Awake`].
     Wake(Moment),
-    /// Write a file; its folder is created. For the runtime under test.
+    /// The machine is about to be kept as a template: let the kernel get done what it
+    /// put off at boot, for this long, and answer with [`FromGuest::Settled`].
+    Settle {
+        /// Milliseconds.
+        wait: u32,
+    },
+    /// Write a file where nothing in the machine can write to it; its folder is
+    /// created and has no other. For the runtime under test, where another one is in
+    /// the initramfs.
     Put {
         /// Absolute path in the guest's own root.
         path: String,
@@ -158,6 +166,8 @@ pub enum FromGuest {
     },
     /// The answer to [`ToGuest::Wake`].
     Awake,
+    /// The answer to [`ToGuest::Settle`].
+    Settled,
     /// What the kernel logged since the cell before, or since the facts: it belongs
     /// to no cell. Sent before the answer to a [`ToGuest::Run`], where there is any.
     Log(Vec<KernelLine>),

@@ -82,11 +82,6 @@ impl Cells {
         (&mut self.disks, &mut self.log)
     }
 
-    /// The disks are others than at boot.
-    pub(crate) fn swap_disks(&mut self) {
-        self.disks.swapped();
-    }
-
     /// Runs one cell. Trouble with the cell is its result's end.
     ///
     /// # Errors

@@ -135,6 +135,8 @@ pub(super) struct Introduced {
     pub(super) boot: Duration,
     pub(super) facts: wire::Facts,
     pub(super) boot_log: Vec<KernelLine>,
+    /// Identity of the runtime that it booted with.
+    pub(super) runtime: String,
 }
 
 /// A guest that waits for cells.
@@ -196,8 +198,9 @@ impl<'a> Bootery<'a> {
             ))),
             None => self.carried(&files)?,
         };
-        let key = Key::new("initramfs-2")
+        let key = Key::new("initramfs-3")
             .with("guest", programs::GUEST_IDENTITY)
+            .with("runtime", programs::RUNTIME_IDENTITY)
             .with("kernel", &files.digest)
             .with("modules", BOOT_MODULES.join(" "));
         let initramfs = cache.build("initramfs", &key, |staging| {
@@ -206,7 +209,7 @@ impl<'a> Bootery<'a> {
             if !missing.is_empty() {
                 return Err(BootError::Missing(missing));
             }
-            let archive = qemu_runner::initramfs(programs::GUEST, &plan)?;
+            let archive = qemu_runner::initramfs(programs::GUEST, programs::RUNTIME, &plan)?;
             Ok(fs_err::write(staging, archive)?)
         })?;
         let probe_modules = match self.options.probes {
@@ -466,6 +469,7 @@ impl<'a> Bootery<'a> {
                     boot,
                     facts: clone.known.facts,
                     boot_log: clone.known.boot_log,
+                    runtime: clone.known.runtime,
                 },
             ))),
             Err(error) => {
@@ -490,6 +494,7 @@ impl<'a> Bootery<'a> {
                 boot: ready.boot,
                 facts: *facts,
                 boot_log,
+                runtime: programs::RUNTIME_IDENTITY.to_owned(),
             }),
             other => Err(BootError::OutOfTurn {
                 wanted: "Facts",
@@ -523,6 +528,7 @@ impl<'a> Bootery<'a> {
             boot: took,
             facts,
             boot_log,
+            runtime,
         } = introduced;
         // A cell on another processor than its column says would be a lie.
         if let Some(level) = CpuLevel::of(&kernel.settings.cpu)
@@ -535,11 +541,9 @@ impl<'a> Bootery<'a> {
         }
         let slowdown = self.slowdown(spin);
         let log = KernelLog::create(machine.console.with_extension("kmsg.log"), &boot_log)?;
-        vm.send(&ToGuest::Put {
-            path: wire::RUNTIME_PATH.to_owned(),
-            mode: 0o755,
-            content: programs::RUNTIME.to_vec(),
-        })?;
+        if let Some(put) = delivery(&runtime) {
+            vm.send(&put)?;
+        }
 
         self.sink.tell(Event::VmReady {
             kernel: kernel.id.clone(),
@@ -653,3 +657,14 @@ fn console_name(kernel: &str, boot: u32) -> String {
         .collect();
     format!("{}-{boot}.log", safe.trim_start_matches('.'))
 }
+/// What brings this program's runtime into a guest that booted with `present`: a
+/// clone of a template may have another, for a template is not made anew because the
+/// runtime under test has changed.
+fn delivery(present: &str) -> Option<ToGuest> {
+    (present != programs::RUNTIME_IDENTITY).then(|| ToGuest::Put {
+        path: wire::RUNTIME_PATH.to_owned(),
+        mode: 0o755,
+        content: programs::RUNTIME.to_vec(),
+    })
+}
+

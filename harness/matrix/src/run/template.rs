@@ -3,14 +3,17 @@
 //!
 //! What the guest told of itself (its facts, the log of its boot, how slow it is)
 //! is kept with it and holds for every clone: the key has in it all that it can
-//! depend on. What must differ, clock and randomness, is set when a clone wakes;
-//! disks and the runtime come after that, so that neither makes a new template.
+//! depend on. What must differ, clock and randomness, is set when a clone wakes.
+//! Disks and the runtime may differ and make no new template: a template's disks are
+//! devices without content and as large as any ([`qemu_runner::EMPTY_DISK`]), and
+//! where the runtime has changed it is sent after the clone has woken.
 //!
 //! A template lies in the cache, not in /dev/shm: the page cache serves it as fast,
 //! and a small /dev/shm, as containers have it, is no matter.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use plan::Kernel;
 use qemu_runner::{Acceleration, Machine, Start, Vm};
@@ -28,6 +31,11 @@ pub(crate) const KIND: &str = "template";
 /// runs of different numbers of images; a clone per image needs one.
 const SLOTS: [usize; 5] = [1, 8, 32, 96, qemu_runner::MAX_DISKS];
 
+/// How long a guest that is to be kept is left to its kernel. What a kernel puts off
+/// at its boot (it refines the clock's rate for a second, and then changes to it) each
+/// clone would do again.
+const SETTLING: Duration = Duration::from_millis(1500);
+
 /// Left free on the disk beside what the guest's memory can grow to, bytes.
 const SPARE: u64 = 256 << 20;
 
@@ -38,6 +46,8 @@ pub(super) struct Known {
     pub(super) spin: u64,
     pub(super) facts: Facts,
     pub(super) boot_log: Vec<KernelLine>,
+    /// Identity of the runtime in it.
+    pub(super) runtime: String,
 }
 
 /// A machine that goes on where its template was kept.
@@ -56,7 +66,7 @@ impl Clone {
     pub(super) fn wake(
         &self,
         bootery: &Bootery<'_>,
-    ) -> Result<(Vm, std::time::Duration), BootError> {
+    ) -> Result<(Vm, Duration), BootError> {
         let mut vm = Vm::start(bootery.spawner, &self.machine)?;
         let slowest = ANSWER.mul_f64(2.0);
         let boot = vm.wake(&self.state, super::boot::moment()?, slowest)?;
@@ -157,11 +167,13 @@ impl Bootery<'_> {
         };
         let mut vm = Vm::start(self.spawner, &machine)?;
         let introduced = self.introduce(&mut vm, kernel, machine.acceleration)?;
+        vm.settle(SETTLING)?;
         vm.keep(&staging.join("state"))?;
         let known = Known {
             spin: introduced.spin,
             facts: introduced.facts,
             boot_log: introduced.boot_log,
+            runtime: introduced.runtime,
         };
         let mut frame = Vec::new();
         wire::write(&mut frame, &known).map_err(std::io::Error::other)?;
@@ -236,7 +248,7 @@ pub(crate) fn words(template: &Path) -> String {
 
 /// All that a template depends on.
 fn template_key(kernel: &Kernel, prepared: &Prepared, machine: &Machine) -> Result<Key, BootError> {
-    let mut key = Key::new("template-2")
+    let mut key = Key::new("template-3")
         .with("kernel", prepared.digest())
         .with("guest", programs::GUEST_IDENTITY)
         .with("modules", qemu_runner::BOOT_MODULES.join(" "))

@@ -136,7 +136,7 @@ impl Project {
         fs_err::set_permissions(&written, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
         let path = self.root().join(path);
-        let mut copy = std::process::Command::new("cp");
+        let mut copy = Command::new("cp");
         copy.arg("-p").args([&written, &path]);
         assert!(copy.status().unwrap().success());
         path

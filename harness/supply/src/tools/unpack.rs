@@ -24,9 +24,6 @@ use crate::progress::Progress;
 /// Changes whenever the same packages would give another folder.
 const VERSION: &str = "tool-v1";
 
-/// A stable suite whose tools are new enough and start on any kernel since 3.2.
-const SUITE: &str = "bookworm";
-
 const RECORD: &str = "tool.json";
 
 /// What was unpacked.
@@ -50,7 +47,7 @@ pub(super) fn debian(
 ) -> Result<Tool, ToolError> {
     let key = Key::new(VERSION)
         .with("tool", recipe.name)
-        .with("suite", SUITE);
+        .with("suite", recipe.suite);
     let root = cache.build("tool", &key, |staging| make(recipe, apt, progress, staging))?;
     let path = root.join(RECORD);
     let record: Record = fs::read(&path)
@@ -70,17 +67,12 @@ fn tool(recipe: &Recipe, root: &Path, record: &Record) -> Tool {
         prefix_arguments.push("-L".into());
         prefix_arguments.push(root.join(folder).into());
     }
-    let environment = recipe
-        .modules
-        .iter()
-        .map(|(folder, variable)| ((*variable).to_owned(), root.join(folder).into()))
-        .collect();
     Tool {
         program: root.join("lib").join(elf::LOADER),
         prefix_arguments,
-        environment,
+        environment: Vec::new(),
         version: record.version.clone(),
-        origin: format!("Debian {SUITE} {}", record.package_version),
+        origin: format!("Debian {} {}", recipe.suite, record.package_version),
     }
 }
 
@@ -91,13 +83,13 @@ fn make(recipe: &Recipe, apt: &Apt, progress: &dyn Progress, root: &Path) -> Res
         source: Box::new(source),
     };
     progress.note(&format!(
-        "{} is not on this machine: taking it from Debian {SUITE}",
-        recipe.program
+        "{} is not on this machine: taking it from Debian {}",
+        recipe.program, recipe.suite
     ));
     let source = plan::AptSource {
         suites: vec![plan::AptSuite {
             archive: plan::Archive::Debian,
-            suite: SUITE.to_owned(),
+            suite: recipe.suite.to_owned(),
             allow_expired: false,
         }],
         packages: vec![recipe.package.to_owned()],
@@ -197,7 +189,7 @@ fn make_links(root: &Path, links: &[Link]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the program and its modules lead to.
+/// What the program leads to.
 struct Reachable {
     /// Libraries that are there.
     present: BTreeSet<String>,
@@ -206,18 +198,8 @@ struct Reachable {
 }
 
 fn reachable(recipe: &Recipe, root: &Path) -> Result<Reachable, ToolError> {
-    let unpack = |source| ToolError::Unpack {
-        tool: recipe.name,
-        source,
-    };
     let program = format!("bin/{}", recipe.program);
     let mut ahead = vec![program.clone()];
-    if let Some((folder, _)) = recipe.modules {
-        for entry in fs::read_dir(root.join(folder)).map_err(unpack)? {
-            let name = entry.map_err(unpack)?.file_name();
-            ahead.push(format!("{folder}/{}", name.to_string_lossy()));
-        }
-    }
     let mut present = BTreeSet::from([elf::LOADER.to_owned()]);
     let mut missing = BTreeMap::new();
     while let Some(file) = ahead.pop() {
@@ -366,10 +348,6 @@ mod tests {
         assert_eq!(
             qemu("usr/bin/qemu-system-x86_64").as_deref(),
             Some("bin/qemu-system-x86_64")
-        );
-        assert_eq!(
-            qemu("usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so").as_deref(),
-            Some("lib/qemu/accel-tcg-x86_64.so")
         );
         assert_eq!(
             qemu("lib/x86_64-linux-gnu/libc.so.6").as_deref(),
