@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::floor::Floor;
-use crate::rounds::{COLD_MATRIX, Of, Report, SCRIPT, WARM_CELLS, WARM_MATRIX};
+use crate::rounds::{
+    COLD_MATRIX, EACH_CELL, Of, RESTORE, Report, SCRIPT, WARM_CELLS, WARM_KERNELS, WARM_MATRIX,
+};
 
 /// One aim.
 #[derive(Clone, Debug, Serialize)]
@@ -81,6 +83,12 @@ pub(crate) fn held_against(report: &Report) -> Vec<Goal> {
         report.median(WARM_MATRIX),
         "s",
     );
+    most(
+        format!("{} cells, warm, --isolate kernel", report.cells),
+        10.0,
+        report.median(WARM_KERNELS),
+        "s",
+    );
     if let Some(scale) = &report.scale {
         most(
             format!("{} cells without machines", scale.cells),
@@ -111,11 +119,15 @@ pub(crate) fn held_against(report: &Report) -> Vec<Goal> {
         "×",
     );
     least(
-        "machines started, and a cell in each, a second".to_owned(),
+        "machines restored a second, two side by side".to_owned(),
         12.0,
-        report
-            .median(WARM_CELLS)
-            .map(|took| (report.cells / report.matrix_kernels.len().max(1)) as f64 / took),
+        report.median(RESTORE).map(|took| 2.0 / took),
+        "/s",
+    );
+    least(
+        "machines restored, and a cell in each, a second".to_owned(),
+        12.0,
+        report.median(WARM_CELLS).map(|took| EACH_CELL / took),
         "/s",
     );
     least(

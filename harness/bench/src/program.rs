@@ -31,6 +31,8 @@ pub(crate) struct Timed {
     /// From QEMU's start to where the guest waits for work, of the first machine, as
     /// the program says it.
     pub(crate) ready: Duration,
+    /// The same of every machine, in the order they came up.
+    pub(crate) readies: Vec<Duration>,
     /// Of the program and of one QEMU, where it was asked for.
     pub(crate) peak: Option<Peak>,
 }
@@ -64,8 +66,8 @@ pub(crate) fn run(bed: &Bed, job: &Job<'_>, watch_memory: bool) -> Result<Timed,
         .wait()
         .map_err(|source| BenchError::start(what(), source))?;
     let whole = begun.elapsed();
-    let wanted = job.kernels.len() * cells_of_a_kernel(bed, job);
-    let (Some(first_machine), Some(ready)) = (seen.first_machine, seen.ready) else {
+    let wanted = cells(bed, job);
+    let (Some(first_machine), Some(&ready)) = (seen.first_machine, seen.readies.first()) else {
         return Err(BenchError::NotDone {
             what: what(),
             said: format!("no machine came up; {status}\n{stderr}"),
@@ -88,12 +90,15 @@ pub(crate) fn run(bed: &Bed, job: &Job<'_>, watch_memory: bool) -> Result<Timed,
         whole,
         first_machine,
         ready,
+        readies: seen.readies,
         peak: watch.map(memory::Watch::end),
     })
 }
 
-fn cells_of_a_kernel(bed: &Bed, job: &Job<'_>) -> usize {
-    bed.images
+/// How many cells a job has.
+pub(crate) fn cells(bed: &Bed, job: &Job<'_>) -> usize {
+    let of_a_kernel: usize = bed
+        .images
         .iter()
         .filter(|image| job.images.contains(&image.name.as_str()))
         .map(|image| {
@@ -103,7 +108,8 @@ fn cells_of_a_kernel(bed: &Bed, job: &Job<'_>) -> usize {
                 .filter(|check| job.checks.contains(&check.name.as_str()))
                 .count()
         })
-        .sum()
+        .sum();
+    job.kernels.len() * of_a_kernel
 }
 
 fn command(bed: &Bed, job: &Job<'_>, output: PathBuf) -> Command {
@@ -132,7 +138,7 @@ fn command(bed: &Bed, job: &Job<'_>, output: PathBuf) -> Command {
 #[derive(Debug, Default)]
 struct Seen {
     first_machine: Option<Duration>,
-    ready: Option<Duration>,
+    readies: Vec<Duration>,
     warm_starts: usize,
     boots: usize,
     expected: std::collections::BTreeSet<String>,
@@ -145,7 +151,7 @@ impl Seen {
                 self.first_machine.get_or_insert(now);
             }
             Event::VmReady { boot_ms, start, .. } => {
-                self.ready.get_or_insert(Duration::from_millis(*boot_ms));
+                self.readies.push(Duration::from_millis(*boot_ms));
                 match start {
                     StartKind::Warm => self.warm_starts += 1,
                     StartKind::Cold => self.boots += 1,

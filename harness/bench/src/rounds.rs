@@ -57,9 +57,16 @@ impl Report {
 /// Names of what is measured of the whole matrix.
 pub(crate) const COLD_MATRIX: &str = "matrix: cold";
 pub(crate) const WARM_MATRIX: &str = "matrix: warm";
-pub(crate) const WARM_CELLS: &str = "one kernel of the matrix: warm, a machine for each cell";
+pub(crate) const WARM_KERNELS: &str = "matrix: warm, a machine for each kernel";
+/// [`EACH_CELL`] machines, those of two kernels at a time.
+pub(crate) const WARM_CELLS: &str = "16 cells of the matrix: warm, a machine for each";
+/// Of the same job, each machine's own.
+pub(crate) const RESTORE: &str = "one of two machines side by side: warm ready";
 pub(crate) const SCRIPT: &str = "matrix: script of QEMU and busybox";
 pub(crate) const VIRTME: &str = "one command: virtme-ng";
+
+/// Cells of [`WARM_CELLS`]: two kernels, two checks, four images.
+pub(crate) const EACH_CELL: f64 = 16.0;
 
 /// The names of what is measured of one kernel.
 #[derive(Debug)]
@@ -195,14 +202,21 @@ fn round(
         let timed = program::run(bed, &whole(bed, cold), false)?;
         measured.add(name.to_owned(), timed.whole);
     }
-    // Of one kernel: what a machine costs is the same for all.
-    let all = whole(bed, false);
     let job = Job {
-        isolate: Some("cell"),
-        kernels: all.kernels.iter().take(1).copied().collect(),
-        ..all
+        isolate: Some("kernel"),
+        ..whole(bed, false)
     };
-    measured.add(WARM_CELLS.to_owned(), program::run(bed, &job, false)?.whole);
+    let timed = program::run(bed, &job, false)?;
+    measured.add(WARM_KERNELS.to_owned(), timed.whole);
+    if let Some(job) = each_cell(bed) {
+        let timed = program::run(bed, &job, false)?;
+        measured.add(WARM_CELLS.to_owned(), timed.whole);
+        let count = u32::try_from(timed.readies.len())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let mean = timed.readies.iter().sum::<Duration>() / count;
+        measured.add(RESTORE.to_owned(), mean);
+    }
     if let Some(script) = script {
         measured.add(SCRIPT.to_owned(), script.run(bed)?);
     }
@@ -222,6 +236,26 @@ fn one_cell<'a>(bed: &'a Bed, kernel: &'a str, cold: bool) -> Job<'a> {
         cold,
         isolate: None,
     }
+}
+
+/// Few cells, each in a machine of its own, two at a time: none where the matrix is
+/// smaller than that.
+fn each_cell(bed: &Bed) -> Option<Job<'_>> {
+    let mut job = Job {
+        isolate: Some("cell"),
+        ..whole(bed, false)
+    };
+    job.kernels.truncate(2);
+    job.images.truncate(4);
+    job.checks = bed
+        .images
+        .first()?
+        .checks
+        .iter()
+        .map(|check| check.name.as_str())
+        .take(2)
+        .collect();
+    (program::cells(bed, &job) as f64 == EACH_CELL).then_some(job)
 }
 
 fn whole(bed: &Bed, cold: bool) -> Job<'_> {

@@ -142,7 +142,10 @@ mod tests {
             ..ModulePlan::default()
         };
         let bytes = initramfs(b"\x7fELF guest", b"\x7fELF runtime", &plan).unwrap();
-        assert_eq!(bytes, initramfs(b"\x7fELF guest", b"\x7fELF runtime", &plan).unwrap());
+        assert_eq!(
+            bytes,
+            initramfs(b"\x7fELF guest", b"\x7fELF runtime", &plan).unwrap()
+        );
 
         let mut entries = Vec::new();
         let mut rest = bytes.as_slice();

@@ -65,8 +65,7 @@ fn mount_runtime() -> Result<()> {
     };
     let target = Path::new(STAGE).join(folder.strip_prefix("/").unwrap_or(folder));
     mount_bind(folder, &target).map_err(Error::mount("the runtime's folder", &target))?;
-    let flags =
-        MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
+    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     mount_remount(&target, flags, c"").map_err(Error::mount("the runtime's folder", &target))
 }
 

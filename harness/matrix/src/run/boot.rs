@@ -667,4 +667,3 @@ fn delivery(present: &str) -> Option<ToGuest> {
         content: programs::RUNTIME.to_vec(),
     })
 }
-

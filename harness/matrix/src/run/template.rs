@@ -63,10 +63,7 @@ impl Clone {
     ///
     /// # Errors
     /// When QEMU cannot be started or does not restore it.
-    pub(super) fn wake(
-        &self,
-        bootery: &Bootery<'_>,
-    ) -> Result<(Vm, Duration), BootError> {
+    pub(super) fn wake(&self, bootery: &Bootery<'_>) -> Result<(Vm, Duration), BootError> {
         let mut vm = Vm::start(bootery.spawner, &self.machine)?;
         let slowest = ANSWER.mul_f64(2.0);
         let boot = vm.wake(&self.state, super::boot::moment()?, slowest)?;

@@ -133,8 +133,11 @@ impl Project {
     /// too.
     pub(crate) fn program(&self, path: &str, content: &str) -> PathBuf {
         let written = self.file(&format!("{path}.written"), content);
-        fs_err::set_permissions(&written, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        fs_err::set_permissions(
+            &written,
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )
+        .unwrap();
         let path = self.root().join(path);
         let mut copy = Command::new("cp");
         copy.arg("-p").args([&written, &path]);

@@ -1,6 +1,6 @@
 //! Warm starts: what they are for, and that they cannot make a result of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use report::{Run, StartKind};
 use verdict::{Outcome, Verdict};
@@ -123,11 +123,7 @@ fn a_template_that_does_not_start_goes_and_the_kernel_boots() {
     assert_eq!(kept.len(), 1, "{kept:?}");
     // The cache would notice a size or a time that changed: this is damage that only
     // the start of a clone can find.
-    let state = kept[0].join("state");
-    let before = fs_err::metadata(&state).unwrap();
-    fs_err::write(&state, vec![0; usize::try_from(before.len()).unwrap()]).unwrap();
-    let file = fs_err::File::options().write(true).open(&state).unwrap();
-    file.set_modified(before.modified().unwrap()).unwrap();
+    tamper(&kept[0].join("state"), |state| state.fill(0));
 
     let output = project.matrix(&["run", "--sample", "0"]);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -144,6 +140,38 @@ fn a_template_that_does_not_start_goes_and_the_kernel_boots() {
         "it is kept anew"
     );
     remove(&project, &templates(&project, "damaged"));
+}
+
+/// Changes a file of a template behind the cache's back: size and time stay.
+fn tamper(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let before = fs_err::metadata(path).unwrap();
+    let mut content = fs_err::read(path).unwrap();
+    change(&mut content);
+    assert_eq!(content.len() as u64, before.len());
+    fs_err::write(path, content).unwrap();
+    let file = fs_err::File::options().write(true).open(path).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+}
+
+#[test]
+fn a_template_that_has_another_runtime_is_given_this_one() {
+    let project = Project::new();
+    own_kernel(&project, "runtime");
+    project.debian("\n[[check]]\nname = \"true\"\ncommand = [\"true\"]\n");
+    project.run(0, &["--sample", "0"]);
+    let kept = templates(&project, "runtime");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    // The record's last word is what the runtime in the template is known by.
+    tamper(&kept[0].join("known"), |known| {
+        let from = known.len() - 32;
+        assert!(known[from..].iter().all(u8::is_ascii_hexdigit));
+        known[from..].fill(b'0');
+    });
+    let again = project.run(0, &["--sample", "0"]);
+    assert_eq!(starts(&again, "true"), [StartKind::Warm]);
+    let after = templates(&project, "runtime");
+    assert_eq!(after, kept, "a changed runtime makes no new template");
+    remove(&project, &after);
 }
 
 #[test]
