@@ -38,7 +38,9 @@ use serde::{Deserialize, Serialize};
 use crate::Outcome;
 use crate::userland::{self, Start, Userland};
 
+pub(crate) use noticed::death;
 pub use noticed::{Noticed, harmed, noticed};
+pub(crate) use seccomp::last_refused_call;
 pub use traced::words as step_words;
 
 /// Why an outcome came about.
@@ -118,10 +120,11 @@ impl<'a> Observation<'a> {
         )
     }
 
-    /// A signal ended it, or a shell tells so of a child.
+    /// A signal ended it or, where that counts, a child; or a shell tells so of a
+    /// child.
     fn ended_by(self, number: u8) -> bool {
         match self.outcome {
-            Outcome::Signal { signal, .. } => *signal == number,
+            Outcome::Signal { signal, .. } | Outcome::Child { signal, .. } => *signal == number,
             Outcome::Exit { code } => u16::from(*code) == 128 + u16::from(number),
             _ => false,
         }
@@ -310,6 +313,7 @@ mod tests {
         let segv = Outcome::Signal {
             signal: 11,
             core: false,
+            syscall: None,
         };
         assert_eq!(cause(Observation::new(&segv)), None);
     }

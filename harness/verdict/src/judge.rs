@@ -3,7 +3,9 @@
 use std::sync::LazyLock;
 
 use regex::{Regex, bytes};
-use wire::{Captured, CellResult, End};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use wire::{Captured, CellResult, End, Trace, Traced};
 
 use crate::{Outcome, signal};
 
@@ -46,20 +48,73 @@ pub fn pattern(pattern: &str, release: &str) -> Result<bytes::Regex, PatternErro
     })
 }
 
-/// What happened in a cell.
+/// What a check demands for a pass, beside exit status 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Demands<'a> {
+    /// A pattern for stdout, held against it without its trailing newlines, as
+    /// `$(command)` gives it.
+    pub stdout: Option<&'a str>,
+    /// What the death of another process than the first means.
+    pub children: Children,
+}
+
+/// What it means for a check that another process of it died, its first ending with
+/// status 0: `children = "fail"`.
 ///
-/// `stdout` is the check's pattern, held against stdout without its trailing
-/// newlines, as `$(command)` gives it; `release` is the running kernel's;
-/// `limit` is the time limit in milliseconds, after scaling.
-pub fn outcome(result: &CellResult, stdout: Option<&str>, release: &str, limit: u64) -> Outcome {
+/// Told by the kernel's log: faults that no handler took, seccomp's kills and those of
+/// the out-of-memory killer. Of a child that calls abort(3) or is sent a signal the
+/// kernel logs nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Children {
+    /// It is noticed, and no part of the outcome.
+    #[default]
+    Noticed,
+    /// The check is no pass.
+    Fail,
+}
+
+impl Children {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Noticed, Self::Fail];
+
+    /// The word of a check's file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Noticed => "noticed",
+            Self::Fail => "fail",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.name() == name)
+    }
+
+    /// It is the default.
+    pub fn is_noticed(&self) -> bool {
+        *self == Self::Noticed
+    }
+}
+
+/// What happened in a cell. `release` is the running kernel's; `limit` is the time
+/// limit in milliseconds, after scaling.
+pub fn outcome(result: &CellResult, demands: Demands<'_>, release: &str, limit: u64) -> Outcome {
+    let lines = || result.kernel_log.iter().map(|line| line.text.as_str());
     match &result.end {
-        End::Exited(0) => match stdout {
-            None => Outcome::Pass,
-            Some(wanted) => match pattern(wanted, release) {
-                Ok(regex) => matched(&regex, wanted, &result.stdout),
-                Err(error) => Outcome::not_run(error.to_string()),
-            },
-        },
+        End::Exited(0) => {
+            let passed = match demands.stdout {
+                None => Outcome::Pass,
+                Some(wanted) => match pattern(wanted, release) {
+                    Ok(regex) => matched(&regex, wanted, &result.stdout),
+                    Err(error) => Outcome::not_run(error.to_string()),
+                },
+            };
+            match (passed, demands.children) {
+                (Outcome::Pass, Children::Fail) => died(lines()).unwrap_or(Outcome::Pass),
+                (other, _) => other,
+            }
+        }
         End::OutOfMemory => Outcome::Oom,
         // A shell tells 137 of a child that was killed.
         End::Exited(137) if out_of_memory(result) => Outcome::Oom,
@@ -68,12 +123,15 @@ pub fn outcome(result: &CellResult, stdout: Option<&str>, release: &str, limit: 
             signal: signal::KILL,
             ..
         } if out_of_memory(result) => Outcome::Oom,
-        End::Signaled { signal, core } if (1..=signal::LARGEST).contains(signal) => {
+        End::Signaled { signal, core } if (1..=signal::LARGEST).contains(signal) => with_syscall(
             Outcome::Signal {
                 signal: *signal,
                 core: *core,
-            }
-        }
+                syscall: None,
+            },
+            lines(),
+            result.trace.as_ref(),
+        ),
         End::Signaled { signal, .. } => {
             Outcome::not_run(format!("the guest told of signal {signal}, which is none"))
         }
@@ -85,6 +143,48 @@ pub fn outcome(result: &CellResult, stdout: Option<&str>, release: &str, limit: 
         End::Unsupported { what } => Outcome::Unsupported { what: what.clone() },
         End::Trouble { message } => Outcome::not_run(message.clone()),
     }
+}
+
+/// SIGSYS with the system call it was for. A trace shows the very signal, so it
+/// decides; without one it is the kernel's last line about a process that seccomp
+/// ended, which it writes where a filter's answer is to kill and not where it is to
+/// trap. Other outcomes are left as they are.
+pub fn with_syscall<'a>(
+    outcome: Outcome,
+    lines: impl DoubleEndedIterator<Item = &'a str>,
+    trace: Option<&Trace>,
+) -> Outcome {
+    let Outcome::Signal {
+        signal: signal::SYS,
+        core,
+        ..
+    } = outcome
+    else {
+        return outcome;
+    };
+    let traced = trace.and_then(|trace| {
+        trace.steps.iter().rev().find_map(|step| match &step.what {
+            Traced::Signal { signal, call, .. } if *signal == i32::from(signal::SYS) => {
+                Some(call.clone())
+            }
+            _ => None,
+        })
+    });
+    Outcome::Signal {
+        signal: signal::SYS,
+        core,
+        syscall: traced.unwrap_or_else(|| crate::cause::last_refused_call(lines)),
+    }
+}
+
+/// The last process that the kernel tells of as dead.
+fn died<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<Outcome> {
+    let death = lines.rev().find_map(crate::cause::death)?;
+    Some(Outcome::Child {
+        signal: death.signal,
+        syscall: death.syscall,
+        process: death.process,
+    })
 }
 
 /// What the console of a machine that ended while a cell ran says of it: a
@@ -220,7 +320,114 @@ mod tests {
     }
 
     fn judged(result: &CellResult, pattern: Option<&str>) -> Outcome {
-        outcome(result, pattern, "6.1.0-50-cloud-amd64", 60_000)
+        let demands = Demands {
+            stdout: pattern,
+            ..Demands::default()
+        };
+        outcome(result, demands, "6.1.0-50-cloud-amd64", 60_000)
+    }
+
+    const FAULT: &str = "perl[77]: segfault at 1 ip 00007f12ab3d1131 sp 00007fffffffe0d0 error 4 \
+                         in libc.so.6[28131,7f12ab3d0000+155000]";
+    const AUDIT: &str = "audit: type=1326 audit(1764500000.123:2): auid=4294967295 uid=0 gid=0 \
+                         ses=4294967295 subj=unconfined pid=78 comm=\"trouble\" exe=\"/trouble\" \
+                         sig=31 arch=c000003e syscall=110 compat=0 ip=0x44e0d7 code=0x0";
+
+    #[test]
+    fn a_childs_death_counts_where_the_check_says_so() {
+        let counts = |cell: &CellResult, stdout| {
+            let demands = Demands {
+                stdout,
+                children: Children::Fail,
+            };
+            outcome(cell, demands, "6.1", 60_000).label().into_owned()
+        };
+        let mut cell = with_log(End::Exited(0), FAULT);
+        assert_eq!(judged(&cell, None), Outcome::Pass);
+        assert_eq!(counts(&cell, None), "child SIGSEGV");
+        // What is no pass for another reason keeps it.
+        assert_eq!(counts(&cell, Some("x")), "mismatch");
+        cell.end = End::Exited(3);
+        assert_eq!(counts(&cell, None), "exit 3");
+        for (line, label) in [
+            ("EXT4-fs (vdb): mounted filesystem", "pass"),
+            (AUDIT, "child SIGSYS (getppid)"),
+            (
+                "traps: sh[7] trap invalid opcode ip:401136 sp:7ffd error:0 in sh[401000+1000]",
+                "child SIGILL",
+            ),
+            (
+                "traps: sh[7] general protection fault ip:401136 sp:7ffd error:0 in sh[400000+1000]",
+                "child SIGSEGV",
+            ),
+            (
+                "sh[7] vsyscall attempted with vsyscall=none ip:ffffffffff600400 cs:33",
+                "child SIGSEGV",
+            ),
+            (
+                "Out of memory: Killed process 2018 (tail) total-vm:1040612kB, anon-rss:424204kB",
+                "child SIGKILL",
+            ),
+        ] {
+            assert_eq!(
+                counts(&with_log(End::Exited(0), line), None),
+                label,
+                "{line}"
+            );
+        }
+        let who = outcome(
+            &with_log(End::Exited(0), AUDIT),
+            Demands {
+                children: Children::Fail,
+                ..Demands::default()
+            },
+            "6.1",
+            60_000,
+        );
+        assert_eq!(who.detail().as_deref(), Some("trouble[78] died"));
+        for children in Children::ALL {
+            assert_eq!(Children::named(children.name()), Some(children));
+        }
+    }
+
+    #[test]
+    fn sigsys_tells_the_call_that_the_kernel_or_a_trace_names() {
+        let refused = || End::Signaled {
+            signal: 31,
+            core: false,
+        };
+        assert_eq!(
+            judged(&with_log(refused(), AUDIT), None).label(),
+            "SIGSYS 159 (getppid)"
+        );
+        assert_eq!(judged(&result(refused(), ""), None).label(), "SIGSYS 159");
+        let segv = with_log(
+            End::Signaled {
+                signal: 11,
+                core: false,
+            },
+            AUDIT,
+        );
+        assert_eq!(judged(&segv, None).label(), "SIGSEGV 139");
+        // A trace shows who sent it: nobody but the process itself, here.
+        let mut traced = with_log(refused(), AUDIT);
+        for (call, label) in [(None, "SIGSYS 159"), (Some("statx"), "SIGSYS 159 (statx)")] {
+            traced.trace = Some(Trace {
+                steps: vec![wire::Step {
+                    process: 7,
+                    what: Traced::Signal {
+                        signal: 31,
+                        code: 1,
+                        address: None,
+                        instruction: 0x1000,
+                        call: call.map(str::to_owned),
+                    },
+                    times: 1,
+                }],
+                dropped: 0,
+            });
+            assert_eq!(judged(&traced, None).label(), label);
+        }
     }
 
     #[test]
@@ -235,7 +442,8 @@ mod tests {
             }),
             Outcome::Signal {
                 signal: 11,
-                core: true
+                core: true,
+                syscall: None
             }
         );
         assert_eq!(of(End::OutOfMemory), Outcome::Oom);

@@ -95,6 +95,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
                 name: (*name).into(),
                 command: vec![(*name).into(), "--version".into()],
                 stdout: None,
+                children: verdict::judge::Children::Noticed,
                 seccomp: report::SeccompProfile::None,
                 quarantine: None,
             })
@@ -198,6 +199,7 @@ pub(crate) fn events() -> Vec<Event> {
     let segv = || Outcome::Signal {
         signal: 11,
         core: true,
+        syscall: None,
     };
     let ok = ("pass", None);
     let quiet: (&str, &[&str]) = ("", &[]);

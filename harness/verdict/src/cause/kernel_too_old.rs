@@ -165,6 +165,7 @@ mod tests {
             Outcome::Signal {
                 signal: 6,
                 core: true,
+                syscall: None,
             },
         ] {
             let cause = of(&outcome, "FATAL: kernel too old\n", Some(&image)).unwrap();

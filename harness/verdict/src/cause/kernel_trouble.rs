@@ -131,6 +131,7 @@ mod tests {
     const KILLED: Outcome = Outcome::Signal {
         signal: 9,
         core: false,
+        syscall: None,
     };
 
     fn of(outcome: &Outcome, log: &[&str]) -> Option<Cause> {
