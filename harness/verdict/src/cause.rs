@@ -112,6 +112,16 @@ impl<'a> Observation<'a> {
             .map(str::trim)
     }
 
+    /// The last of the program's lines that tells an error in the C library's words,
+    /// where these are its words: what was told before it the program has outlived.
+    fn last_error(self, words: &str) -> Option<&'a str> {
+        [self.stderr, self.stdout].into_iter().find_map(|text| {
+            let told = |line: &&str| ERRORS.iter().any(|error| says(line, error));
+            let last = text.lines().map(str::trim).rfind(told)?;
+            says(last, words).then_some(last)
+        })
+    }
+
     /// It ended by itself, and had the chance to say why.
     fn spoke(self) -> bool {
         matches!(
@@ -138,6 +148,40 @@ impl<'a> Observation<'a> {
             Start::Missing { .. } | Start::NoProgram { .. } => None,
         }
     }
+}
+
+/// strerror's words for what programs commonly meet, glibc's and musl's.
+const ERRORS: [&str; 24] = [
+    "Address family not supported by protocol",
+    "Bad file descriptor",
+    "Broken pipe",
+    "Cannot allocate memory",
+    "Connection refused",
+    "Device or resource busy",
+    "Exec format error",
+    "File exists",
+    "Function not implemented",
+    "Input/output error",
+    "Invalid argument",
+    "Is a directory",
+    "No space left on device",
+    "No such device",
+    "No such device or address",
+    "No such file or directory",
+    "No such process",
+    "Not a directory",
+    "Operation not permitted",
+    "Operation not supported",
+    "Permission denied",
+    "Protocol not supported",
+    "Read-only file system",
+    "Resource temporarily unavailable",
+];
+
+/// The line ends as perror(3) writes it.
+fn says(line: &str, error: &str) -> bool {
+    line.strip_suffix(error)
+        .is_some_and(|before| before.ends_with(": "))
 }
 
 /// A rule.
@@ -276,6 +320,30 @@ mod tests {
             ("[vsyscall] text", "[vsyscall] text"),
         ] {
             assert_eq!(without_stamp(line), rest);
+        }
+    }
+
+    #[test]
+    fn the_last_error_that_is_told_is_what_it_ended_of() {
+        let outcome = Outcome::Exit { code: 1 };
+        let words = "No space left on device";
+        for (stderr, stdout, told) in [
+            ("x: No space left on device", "", true),
+            ("x: No space left on device\nErrors were met", "", true),
+            (
+                "x: No space left on device\ncat: /gone: No such file or directory",
+                "",
+                false,
+            ),
+            ("x: said No space left on device", "", false),
+            ("", "x: No space left on device", true),
+        ] {
+            let observation = Observation {
+                stderr,
+                stdout,
+                ..Observation::new(&outcome)
+            };
+            assert_eq!(observation.last_error(words).is_some(), told, "{stderr}");
         }
     }
 

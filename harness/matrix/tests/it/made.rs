@@ -82,23 +82,50 @@ pub(crate) fn dash(
     folder: &str,
     change: impl Fn(&str, &mut Vec<u8>) -> bool,
 ) {
+    let files = [
+        "/bin/dash",
+        "/lib64/ld-linux-x86-64.so.2",
+        "/lib/x86_64-linux-gnu/libc.so.6",
+    ];
+    taken(project, suite, "dash", &files, folder, change);
+}
+
+/// A static program of Debian 11's C library, the last whose start looks at the
+/// kernel's version: ld.so asks the vDSO, a static program asks uname(2).
+pub(crate) fn fossil(project: &Project, folder: &str) {
+    let files = ["/bin/busybox"];
+    taken(
+        project,
+        "bullseye",
+        "busybox-static",
+        &files,
+        folder,
+        |_, _| true,
+    );
+}
+
+/// Files of a Debian package and what it depends on.
+fn taken(
+    project: &Project,
+    suite: &str,
+    package: &str,
+    names: &[&str],
+    folder: &str,
+    change: impl Fn(&str, &mut Vec<u8>) -> bool,
+) {
     let source = ImageSource::Apt(AptSource {
         suites: vec![AptSuite {
             archive: Archive::Debian,
             suite: suite.to_owned(),
             allow_expired: false,
         }],
-        packages: vec!["dash".to_owned()],
+        packages: vec![package.to_owned()],
         architecture: "amd64".to_owned(),
         pinned: Vec::new(),
     });
     let disk = supply().image(&[source], &BTreeMap::new()).unwrap();
     let files = Contents::open(&disk.path).unwrap();
-    for name in [
-        "/bin/dash",
-        "/lib64/ld-linux-x86-64.so.2",
-        "/lib/x86_64-linux-gnu/libc.so.6",
-    ] {
+    for name in names {
         let Place::File { path, .. } = files.find(name) else {
             panic!("no {name} in {suite}")
         };

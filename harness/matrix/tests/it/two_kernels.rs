@@ -147,10 +147,10 @@ fn causes_of_kernels_as_they_come() {
     made::of_linux_99(&project, "old");
     let dash: &[&str] = &["/bin/dash", "-c", "true"];
     image(&project, "old", "old", &[("dash", dash, "")]);
-    made::dash(&project, "bullseye", "fossil", |_, _| true);
+    made::fossil(&project, "fossil");
     made::trouble(&project, "fossil");
-    let as_2_6: &[&str] = &["/trouble", "as-2.6", "/bin/dash", "-c", "true"];
-    image(&project, "fossil", "fossil", &[("dash", as_2_6, "")]);
+    let as_2_6: &[&str] = &["/trouble", "as-2.6", "/bin/busybox", "true"];
+    image(&project, "fossil", "fossil", &[("busybox", as_2_6, "")]);
     made::dash(&project, "bookworm", "bare", |name, _| {
         !name.ends_with("libc.so.6")
     });
@@ -277,7 +277,13 @@ fn causes_of_kernels_as_they_come() {
                 "in count_nodes() of /lib/liblist.so.1",
             ),
             ("old", "dash", "exit 127", "kernel-too-old", &passes_over),
-            ("fossil", "dash", "exit 127", "kernel-too-old", &version),
+            (
+                "fossil",
+                "busybox",
+                "SIGSEGV 139",
+                "kernel-too-old",
+                &version,
+            ),
             (
                 "bare",
                 "dash",
@@ -303,7 +309,10 @@ fn causes_of_kernels_as_they_come() {
         // What is told as the cause is not told again.
         let attempt = &cell(&run, kernel, "trouble", "child").attempts[0];
         assert!(attempt.noticed.is_empty(), "{:?}", attempt.noticed);
-        let fossil = cell(&run, kernel, "fossil", "dash").cause.as_ref().unwrap();
+        let fossil = cell(&run, kernel, "fossil", "busybox")
+            .cause
+            .as_ref()
+            .unwrap();
         assert_eq!(fossil.evidence[0], "FATAL: kernel too old");
     }
 }

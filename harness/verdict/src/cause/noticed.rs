@@ -54,7 +54,7 @@ pub fn noticed(observation: Observation<'_>, cause: Option<&Cause>) -> Vec<Notic
             continue;
         }
         processes.push(death.process);
-        if told(line) || (cause.is_none() && is_the_end(observation, line)) {
+        if told(line) || is_the_end(observation, line) {
             continue;
         }
         found.push(Noticed {

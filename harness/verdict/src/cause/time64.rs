@@ -30,20 +30,25 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         return None;
     }
     let old = KernelVersion::of_release(&facts.release).is_some_and(|release| release < SINCE);
+    let refused = traced(observation);
     let why = match observation.seccomp {
         _ if old => format!("Linux {} has no system calls for that", facts.release),
         Some(profile) => format!("the seccomp profile {profile} refuses the system calls for that"),
+        None if refused.is_some() => {
+            "a seccomp filter that it installed itself refuses the system calls for that".to_owned()
+        }
         None => return None,
     };
-    let evidence = observation
-        .lines()
-        .find(|line| LONG_AGO.is_match(line))
-        .map(str::to_owned)
-        .or_else(|| traced(observation))?;
+    let told = observation.lines().find(|line| LONG_AGO.is_match(line));
+    let mut evidence: Vec<String> = told.map(str::to_owned).into_iter().chain(refused).collect();
+    if evidence.is_empty() {
+        return None;
+    }
+    evidence.push(format!("{path}: {}", elf.words()));
     Some(Cause {
         name: "time64".to_owned(),
         explanation: format!("a 32-bit program counts time in 64 bits, and {why}"),
-        evidence: vec![evidence, format!("{path}: {}", elf.words())],
+        evidence,
         remedy: Some(
             "Linux 5.1 or later; under seccomp, a profile that knows clock_gettime64, or answers \
              ENOSYS to what it does not know (docker 20.10 and later)"

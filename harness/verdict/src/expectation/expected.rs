@@ -202,7 +202,7 @@ impl FromStr for ExpectedOutcome {
 
 fn unknown(text: &str) -> ExpectedOutcomeError {
     let words = WORDS.iter().map(|(word, _)| *word);
-    let with_argument = ["exit 1", "exec ENOENT", "child SIGSEGV"];
+    let with_argument = ["exit 1", "exec ENOENT"];
     ExpectedOutcomeError::Unknown {
         given: text.to_owned(),
         near: near(
