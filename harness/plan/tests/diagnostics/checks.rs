@@ -145,13 +145,21 @@ fn what_a_childs_death_means_with_mistakes() {
             "[[check]]\nname = \"a\"\ncommand = [\"true\"]\nchildren = \"fails\"\n\n[[check]]\nname = \"b\"\ncommand = [\"true\"]\nchildren = true\n"
         ),
         str![[r#"
-error: unknown word for what a child's death means `fails`
+error: `fails` is not what a child's death can mean
  --> images/checks.toml:4:12
   |
 4 | children = "fails"
   |            ^^^^^^^
   |
-  = hint: there is `noticed` and `fail`
+  = hint: "noticed", as without the key, or "fail": the check is no pass
+
+error: `children` is a boolean, not a string
+ --> images/checks.toml:9:12
+  |
+9 | children = true
+  |            ^^^^ expected a string
+  |
+  = hint: write it in quotes: "true"
 "#]]
     );
 }

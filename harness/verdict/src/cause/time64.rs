@@ -101,6 +101,31 @@ mod tests {
             time64
         );
         assert_eq!(named("/narrow", "5.10.0", None), None);
+        let own = wire::Trace {
+            steps: vec![wire::Step {
+                process: 7,
+                what: wire::Traced::Failed {
+                    call: "clock_gettime64".into(),
+                    arguments: "0x0, 0xffffd6a0, 0x0".into(),
+                    errno: 1,
+                },
+                times: 1,
+            }],
+            dropped: 0,
+        };
+        let facts = facts_for_tests();
+        let cause = find(Observation {
+            stdout: "1970",
+            facts: Some(&facts),
+            program: Some("/narrow"),
+            image: Some(&image),
+            trace: Some(&own),
+            ..Observation::new(&outcome)
+        })
+        .unwrap();
+        assert_eq!(cause.name, "time64");
+        assert!(cause.explanation.contains("installed itself"));
+        assert_eq!(cause.evidence.len(), 3, "{:?}", cause.evidence);
         assert_eq!(named("/wide", "4.9.0", None), None);
     }
 }
