@@ -103,7 +103,8 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     );
     let ended = observation.ended_by(signal::KILL) || observation.ended_by(signal::SEGV);
     let trouble = of(observation)?;
-    if !stuck && !(ended && trouble.name == OOPS) {
+    let explained = stuck || (ended && trouble.name == OOPS);
+    if !explained {
         return None;
     }
     let sign = SIGNS.iter().find(|sign| sign.name == trouble.name)?;
