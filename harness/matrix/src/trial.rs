@@ -54,6 +54,7 @@ fn attempt(global: &Global, arguments: &TryArguments) -> Result<u8, Failure> {
             check.name = "try".to_owned();
             check.command.clone_from(&arguments.command);
             check.stdout = None;
+            check.children = verdict::judge::Children::Noticed;
             check.timeout = None;
             check.seccomp = verdict::Seccomp::None;
         }

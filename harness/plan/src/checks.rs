@@ -7,6 +7,7 @@ use crate::document::{Reader, Refusal, Table, Value};
 use crate::name::name;
 use crate::{Check, CheckEntry};
 use verdict::Seccomp;
+use verdict::judge::Children;
 
 /// What images/checks.toml says, and what is wrong in it. A check with mistakes
 /// is left out of the first list, its name is still in the second.
@@ -83,6 +84,7 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Vec<
     let timeout = table
         .value("timeout")
         .map(|value| value.amount("s", duration));
+    let children = table.value("children").map(|value| value.parsed(children));
     let entrypoint = table.boolean("entrypoint").unwrap_or(false);
     let default = table.boolean("default").unwrap_or(true);
     let profiles = match table.value("seccomp") {
@@ -97,6 +99,7 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Vec<
         // Given but wrong is not the same as not given.
         stdout: stdout.map_or(Some(None), |given| given.map(Some))?,
         timeout: timeout.map_or(Some(None), |given| given.map(Some))?,
+        children: children.map_or(Some(Children::default()), |given| given)?,
         entrypoint,
         seccomp: Seccomp::None,
     };
@@ -110,6 +113,13 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Vec<
         notes: notes.clone(),
     };
     Some(checks.into_iter().map(entry).collect())
+}
+
+fn children(text: &str) -> Result<Children, Refusal> {
+    Children::named(text).ok_or_else(|| {
+        Refusal::new(format!("`{text}` is not what a child's death can mean"))
+            .hint("\"noticed\", as without the key, or \"fail\": the check is no pass")
+    })
 }
 
 /// What `seccomp` says.

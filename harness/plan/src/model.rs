@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use verdict::Seccomp;
+use verdict::judge::Children;
 
 use crate::ImageReference;
 
@@ -350,6 +351,8 @@ pub struct Check {
     pub stdout: Option<String>,
     /// Its own time limit, milliseconds before scaling; the run's where none.
     pub timeout: Option<u64>,
+    /// What it means that another process of it died, its first ending with status 0.
+    pub children: Children,
     /// The image's own entry point goes before the command, as with `docker run`.
     pub entrypoint: bool,
     /// The profile its container's system calls go through.

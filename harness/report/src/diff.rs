@@ -133,10 +133,13 @@ impl ChangeKind {
 }
 
 fn change(cell: CellId, old: Option<&Cell>, new: Option<&Cell>) -> Option<CellChange> {
-    let (before, now) = (old.map(side), new.map(side));
-    if before == now {
+    if old
+        .zip(new)
+        .is_some_and(|(old, new)| is_as_it_was(old, new))
+    {
         return None;
     }
+    let (before, now) = (old.map(side), new.map(side));
     let had = old.is_some_and(|cell| cell.outcome.is_result());
     let has = new.is_some_and(|cell| cell.outcome.is_result());
     // Two different reasons for having no result change nothing.
@@ -158,6 +161,11 @@ fn change(cell: CellId, old: Option<&Cell>, new: Option<&Cell>) -> Option<CellCh
         new: now,
         kind,
     })
+}
+
+fn is_as_it_was(old: &Cell, new: &Cell) -> bool {
+    let cause = |cell: &Cell| cell.cause.as_ref().map(|cause| cause.name.clone());
+    old.outcome.agrees_with(&new.outcome) && old.verdict == new.verdict && cause(old) == cause(new)
 }
 
 fn side(cell: &Cell) -> Side {

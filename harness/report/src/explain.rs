@@ -251,7 +251,7 @@ fn line_between(page: &mut String, run: &Run, cell: &Cell, across: &[&Cell]) {
     let nearest = across
         .iter()
         .enumerate()
-        .filter(|(_, other)| other.outcome.is_result() && other.outcome != cell.outcome)
+        .filter(|(_, other)| other.outcome.is_result() && !other.outcome.agrees_with(&cell.outcome))
         .min_by_key(|(index, _)| index.abs_diff(at));
     let Some((_, other)) = nearest else {
         return;

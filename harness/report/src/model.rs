@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use verdict::judge::Children;
 
 use crate::{FactsRecord, ProbeRecord, Shard};
 
@@ -258,6 +259,10 @@ pub struct CheckRow {
     /// by runs of old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdout: Option<String>,
+    /// What it means that another process of it died, its first ending with status 0;
+    /// left out where that is noticed and no more.
+    #[serde(default, skip_serializing_if = "Children::is_noticed")]
+    pub children: Children,
     /// The profile its system calls go through; left out for none.
     #[serde(default, skip_serializing_if = "SeccompProfile::is_none")]
     pub seccomp: SeccompProfile,
@@ -470,6 +475,6 @@ impl Attempt {
             && [before, self]
                 .iter()
                 .all(|attempt| attempt.outcome.is_result() && !attempt.is_doubtful())
-            && before.outcome.label() != self.outcome.label()
+            && !before.outcome.agrees_with(&self.outcome)
     }
 }

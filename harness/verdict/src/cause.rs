@@ -38,7 +38,9 @@ use serde::{Deserialize, Serialize};
 use crate::Outcome;
 use crate::userland::{self, Start, Userland};
 
+pub(crate) use noticed::death;
 pub use noticed::{Noticed, harmed, noticed};
+pub(crate) use seccomp::last_refused_call;
 pub use traced::words as step_words;
 
 /// Why an outcome came about.
@@ -110,6 +112,16 @@ impl<'a> Observation<'a> {
             .map(str::trim)
     }
 
+    /// The last of the program's lines that tells an error in the C library's words,
+    /// where these are its words: what was told before it the program has outlived.
+    fn last_error(self, words: &str) -> Option<&'a str> {
+        [self.stderr, self.stdout].into_iter().find_map(|text| {
+            let told = |line: &&str| ERRORS.iter().any(|error| says(line, error));
+            let last = text.lines().map(str::trim).rfind(told)?;
+            says(last, words).then_some(last)
+        })
+    }
+
     /// It ended by itself, and had the chance to say why.
     fn spoke(self) -> bool {
         matches!(
@@ -118,10 +130,11 @@ impl<'a> Observation<'a> {
         )
     }
 
-    /// A signal ended it, or a shell tells so of a child.
+    /// A signal ended it or, where that counts, a child; or a shell tells so of a
+    /// child.
     fn ended_by(self, number: u8) -> bool {
         match self.outcome {
-            Outcome::Signal { signal, .. } => *signal == number,
+            Outcome::Signal { signal, .. } | Outcome::Child { signal, .. } => *signal == number,
             Outcome::Exit { code } => u16::from(*code) == 128 + u16::from(number),
             _ => false,
         }
@@ -135,6 +148,40 @@ impl<'a> Observation<'a> {
             Start::Missing { .. } | Start::NoProgram { .. } => None,
         }
     }
+}
+
+/// strerror's words for what programs commonly meet, glibc's and musl's.
+const ERRORS: [&str; 24] = [
+    "Address family not supported by protocol",
+    "Bad file descriptor",
+    "Broken pipe",
+    "Cannot allocate memory",
+    "Connection refused",
+    "Device or resource busy",
+    "Exec format error",
+    "File exists",
+    "Function not implemented",
+    "Input/output error",
+    "Invalid argument",
+    "Is a directory",
+    "No space left on device",
+    "No such device",
+    "No such device or address",
+    "No such file or directory",
+    "No such process",
+    "Not a directory",
+    "Operation not permitted",
+    "Operation not supported",
+    "Permission denied",
+    "Protocol not supported",
+    "Read-only file system",
+    "Resource temporarily unavailable",
+];
+
+/// The line ends as perror(3) writes it.
+fn says(line: &str, error: &str) -> bool {
+    line.strip_suffix(error)
+        .is_some_and(|before| before.ends_with(": "))
 }
 
 /// A rule.
@@ -277,6 +324,30 @@ mod tests {
     }
 
     #[test]
+    fn the_last_error_that_is_told_is_what_it_ended_of() {
+        let outcome = Outcome::Exit { code: 1 };
+        let words = "No space left on device";
+        for (stderr, stdout, told) in [
+            ("x: No space left on device", "", true),
+            ("x: No space left on device\nErrors were met", "", true),
+            (
+                "x: No space left on device\ncat: /gone: No such file or directory",
+                "",
+                false,
+            ),
+            ("x: said No space left on device", "", false),
+            ("", "x: No space left on device", true),
+        ] {
+            let observation = Observation {
+                stderr,
+                stdout,
+                ..Observation::new(&outcome)
+            };
+            assert_eq!(observation.last_error(words).is_some(), told, "{stderr}");
+        }
+    }
+
+    #[test]
     fn a_pass_and_a_cell_not_run_have_no_cause_whatever_was_logged() {
         let log = [
             "bash[2018] vsyscall attempted with vsyscall=none ip:ffffffffff600400 cs:33 \
@@ -310,6 +381,7 @@ mod tests {
         let segv = Outcome::Signal {
             signal: 11,
             core: false,
+            syscall: None,
         };
         assert_eq!(cause(Observation::new(&segv)), None);
     }

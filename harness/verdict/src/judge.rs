@@ -1,9 +1,13 @@
 //! From what the guest saw of a cell, or the host of its machine, to an outcome.
 
+mod demands;
+
 use std::sync::LazyLock;
 
 use regex::{Regex, bytes};
-use wire::{Captured, CellResult, End};
+use wire::{Captured, CellResult, End, Trace, Traced};
+
+pub use demands::{Children, Demands};
 
 use crate::{Outcome, signal};
 
@@ -46,20 +50,24 @@ pub fn pattern(pattern: &str, release: &str) -> Result<bytes::Regex, PatternErro
     })
 }
 
-/// What happened in a cell.
-///
-/// `stdout` is the check's pattern, held against stdout without its trailing
-/// newlines, as `$(command)` gives it; `release` is the running kernel's;
-/// `limit` is the time limit in milliseconds, after scaling.
-pub fn outcome(result: &CellResult, stdout: Option<&str>, release: &str, limit: u64) -> Outcome {
+/// What happened in a cell. `release` is the running kernel's; `limit` is the time
+/// limit in milliseconds, after scaling.
+pub fn outcome(result: &CellResult, demands: Demands<'_>, release: &str, limit: u64) -> Outcome {
+    let lines = || result.kernel_log.iter().map(|line| line.text.as_str());
     match &result.end {
-        End::Exited(0) => match stdout {
-            None => Outcome::Pass,
-            Some(wanted) => match pattern(wanted, release) {
-                Ok(regex) => matched(&regex, wanted, &result.stdout),
-                Err(error) => Outcome::not_run(error.to_string()),
-            },
-        },
+        End::Exited(0) => {
+            let passed = match demands.stdout {
+                None => Outcome::Pass,
+                Some(wanted) => match pattern(wanted, release) {
+                    Ok(regex) => matched(&regex, wanted, &result.stdout),
+                    Err(error) => Outcome::not_run(error.to_string()),
+                },
+            };
+            match (passed, demands.children) {
+                (Outcome::Pass, Children::Fail) => died(lines()).unwrap_or(Outcome::Pass),
+                (other, _) => other,
+            }
+        }
         End::OutOfMemory => Outcome::Oom,
         // A shell tells 137 of a child that was killed.
         End::Exited(137) if out_of_memory(result) => Outcome::Oom,
@@ -68,12 +76,15 @@ pub fn outcome(result: &CellResult, stdout: Option<&str>, release: &str, limit: 
             signal: signal::KILL,
             ..
         } if out_of_memory(result) => Outcome::Oom,
-        End::Signaled { signal, core } if (1..=signal::LARGEST).contains(signal) => {
+        End::Signaled { signal, core } if (1..=signal::LARGEST).contains(signal) => with_syscall(
             Outcome::Signal {
                 signal: *signal,
                 core: *core,
-            }
-        }
+                syscall: None,
+            },
+            lines(),
+            result.trace.as_ref(),
+        ),
         End::Signaled { signal, .. } => {
             Outcome::not_run(format!("the guest told of signal {signal}, which is none"))
         }
@@ -85,6 +96,48 @@ pub fn outcome(result: &CellResult, stdout: Option<&str>, release: &str, limit: 
         End::Unsupported { what } => Outcome::Unsupported { what: what.clone() },
         End::Trouble { message } => Outcome::not_run(message.clone()),
     }
+}
+
+/// SIGSYS with the system call it was for. A trace shows the very signal, so it
+/// decides; without one it is the kernel's last line about a process that seccomp
+/// ended, which it writes where a filter's answer is to kill and not where it is to
+/// trap. Other outcomes are left as they are.
+pub fn with_syscall<'a>(
+    outcome: Outcome,
+    lines: impl DoubleEndedIterator<Item = &'a str>,
+    trace: Option<&Trace>,
+) -> Outcome {
+    let Outcome::Signal {
+        signal: signal::SYS,
+        core,
+        ..
+    } = outcome
+    else {
+        return outcome;
+    };
+    let traced = trace.and_then(|trace| {
+        trace.steps.iter().rev().find_map(|step| match &step.what {
+            Traced::Signal { signal, call, .. } if *signal == i32::from(signal::SYS) => {
+                Some(call.clone())
+            }
+            _ => None,
+        })
+    });
+    Outcome::Signal {
+        signal: signal::SYS,
+        core,
+        syscall: traced.unwrap_or_else(|| crate::cause::last_refused_call(lines)),
+    }
+}
+
+/// The last process that the kernel tells of as dead.
+fn died<'a>(lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<Outcome> {
+    let death = lines.rev().find_map(crate::cause::death)?;
+    Some(Outcome::Child {
+        signal: death.signal,
+        syscall: death.syscall,
+        process: death.process,
+    })
 }
 
 /// What the console of a machine that ended while a cell ran says of it: a
@@ -188,215 +241,4 @@ fn excerpt(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use wire::KernelLine;
-
-    use super::*;
-
-    fn result(end: End, stdout: &str) -> CellResult {
-        CellResult {
-            id: 1,
-            end,
-            stdout: Captured {
-                bytes: stdout.into(),
-                dropped: 0,
-            },
-            stderr: Captured::default(),
-            kernel_log: Vec::new(),
-            duration: 12_000,
-            survivors: Vec::new(),
-            trace: None,
-        }
-    }
-
-    fn with_log(end: End, line: &str) -> CellResult {
-        let mut result = result(end, "");
-        result.kernel_log.push(KernelLine {
-            level: 3,
-            time: 1,
-            text: line.into(),
-        });
-        result
-    }
-
-    fn judged(result: &CellResult, pattern: Option<&str>) -> Outcome {
-        outcome(result, pattern, "6.1.0-50-cloud-amd64", 60_000)
-    }
-
-    #[test]
-    fn ends_become_outcomes() {
-        let of = |end| judged(&result(end, ""), None);
-        assert_eq!(of(End::Exited(0)), Outcome::Pass);
-        assert_eq!(of(End::Exited(3)), Outcome::Exit { code: 3 });
-        assert_eq!(
-            of(End::Signaled {
-                signal: 11,
-                core: true
-            }),
-            Outcome::Signal {
-                signal: 11,
-                core: true
-            }
-        );
-        assert_eq!(of(End::OutOfMemory), Outcome::Oom);
-        assert_eq!(of(End::TimedOut), Outcome::Timeout { limit: 60_000 });
-        assert_eq!(
-            of(End::Exec {
-                errno: 8,
-                path: "/x".into()
-            }),
-            Outcome::Exec {
-                errno: 8,
-                path: "/x".into()
-            }
-        );
-        let unsupported = of(End::Unsupported {
-            what: "no user namespaces".into(),
-        });
-        assert_eq!(unsupported.kind(), crate::Kind::Unsupported);
-    }
-
-    #[test]
-    fn trouble_of_ours_is_never_a_result() {
-        for end in [
-            End::Trouble {
-                message: "mount /dev/vdb: EIO".into(),
-            },
-            End::Signaled {
-                signal: 0,
-                core: false,
-            },
-            End::Signaled {
-                signal: 200,
-                core: false,
-            },
-        ] {
-            assert!(!judged(&result(end, ""), None).is_result());
-        }
-        let bad_pattern = judged(&result(End::Exited(0), "x"), Some("("));
-        assert!(
-            matches!(&bad_pattern, Outcome::NotRun { reason } if reason.contains("unclosed group")),
-            "{bad_pattern:?}"
-        );
-    }
-
-    #[test]
-    fn stdout_is_held_against_the_pattern() {
-        let cases = [
-            ("ok\n", "^ok$", true),
-            ("ok\n\n", "^ok$", true),
-            ("ok\nmore\n", "^ok$", false),
-            ("not", "^ok$", false),
-            ("6.1.0-50-cloud-amd64\n", "^{release}$", true),
-            // The dots of a release are dots.
-            ("6x1x0-50-cloud-amd64\n", "^{release}$", false),
-            ("", "", true),
-            ("", ".", false),
-        ];
-        for (stdout, wanted, passes) in cases {
-            let outcome = judged(&result(End::Exited(0), stdout), Some(wanted));
-            assert_eq!(
-                outcome.is_pass(),
-                passes,
-                "{stdout:?} {wanted}: {outcome:?}"
-            );
-            assert_eq!(!passes, matches!(outcome, Outcome::Mismatch { .. }));
-        }
-        // A pattern does not make a failure a pass.
-        let failed = judged(&result(End::Exited(3), "ok"), Some("ok"));
-        assert_eq!(failed, Outcome::Exit { code: 3 });
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_do_not_match_by_accident() {
-        let mut cell = result(End::Exited(0), "");
-        cell.stdout.bytes = vec![0xff, 0xfe];
-        let outcome = judged(&cell, Some("^..$"));
-        assert!(matches!(outcome, Outcome::Mismatch { .. }), "{outcome:?}");
-    }
-
-    #[test]
-    fn a_cut_stream_passes_only_by_what_is_sure() {
-        for (kept, pattern, expected) in [
-            ("version 6.1 and so on", "version 6", true),
-            // May still come.
-            ("first lines", "last line", false),
-            // The end seen is not the end.
-            ("all is ok", "ok$", false),
-            ("all is ok", r"\bok\b", false),
-            ("ok, and more", r"\bok\b", true),
-        ] {
-            let mut cell = result(End::Exited(0), kept);
-            cell.stdout.dropped = 100;
-            let outcome = judged(&cell, Some(pattern));
-            assert_eq!(outcome.is_pass(), expected, "{kept} {pattern}: {outcome:?}");
-            assert_eq!(outcome.is_result(), expected, "not known is not a result");
-        }
-    }
-
-    #[test]
-    fn killed_for_memory_is_told_from_killed() {
-        let killed = || End::Signaled {
-            signal: 9,
-            core: false,
-        };
-        for line in [
-            "Out of memory: Kill process 2018 (tail) score 905 or sacrifice child",
-            "Out of memory: Killed process 2018 (tail) total-vm:1040612kB, anon-rss:424204kB",
-            "Memory cgroup out of memory: Killed process 77 (tail) total-vm:9kB, anon-rss:1kB",
-            "Killed process 2018 (tail) total-vm:1040612kB, anon-rss:424204kB, file-rss:0kB",
-        ] {
-            assert_eq!(
-                judged(&with_log(killed(), line), None),
-                Outcome::Oom,
-                "{line}"
-            );
-            assert_eq!(
-                judged(&with_log(End::Exited(137), line), None),
-                Outcome::Oom
-            );
-            // Another process was killed; this one said what it had to say.
-            assert_eq!(
-                judged(&with_log(End::Exited(1), line), None),
-                Outcome::Exit { code: 1 }
-            );
-            assert_eq!(judged(&with_log(End::Exited(0), line), None), Outcome::Pass);
-        }
-        for line in [
-            "",
-            "tail invoked oom-killer: gfp_mask=0x100cca, order=0, oom_score_adj=0",
-            "systemd[1]: Killed process group 2018",
-            "swap: running out of memory soon",
-        ] {
-            assert_eq!(
-                judged(&with_log(killed(), line), None).label(),
-                "SIGKILL 137",
-                "{line}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_console_tells_a_panic_from_a_lockup() {
-        let lockup = "[  48.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:77]";
-        let panic = "[  49.000000] Kernel panic - not syncing: softlockup: hung tasks\r";
-        assert_eq!(
-            console([lockup, panic]),
-            Some(Outcome::panic(
-                "Kernel panic - not syncing: softlockup: hung tasks"
-            ))
-        );
-        assert_eq!(
-            console(["booting", lockup]),
-            Some(Outcome::lockup(
-                "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:77]"
-            ))
-        );
-        assert_eq!(console(["[    1.0] reboot: Power down"]), None);
-        assert!(console(["rcu: INFO: rcu_sched self-detected stall on CPU"]).is_some());
-        assert_eq!(
-            console(["rcu: \tRCU CPU stall warnings timeout set to 21 (rcu_cpu_stall_timeout)."]),
-            None
-        );
-    }
-}
+mod tests;

@@ -32,12 +32,25 @@ pub enum Outcome {
         /// 1 to 255.
         code: u8,
     },
+    /// Exit status 0, and the output the check demands; but another process of it
+    /// died, and the check says that this counts.
+    Child {
+        /// What ended that process, as the kernel tells it.
+        signal: u8,
+        /// Of SIGSYS, where it is known: see [`Outcome::Signal`].
+        syscall: Option<String>,
+        /// Its name and PID, the machine's number for it: `perl[195]`.
+        process: String,
+    },
     /// A signal ended it.
     Signal {
         /// Its number in x86-64's numbering, 1 to 127.
         signal: u8,
         /// The kernel would have dumped core.
         core: bool,
+        /// Of SIGSYS, where it is known: the name of the system call that seccomp
+        /// ended it for, `syscall 999` where it has none.
+        syscall: Option<String>,
     },
     /// It did not end within its limit, also when run alone.
     Timeout {
@@ -103,6 +116,7 @@ impl Outcome {
         match self {
             Self::Pass => Kind::Pass,
             Self::Mismatch { .. } => Kind::Mismatch,
+            Self::Child { .. } => Kind::Child,
             Self::Exit { .. } => Kind::Exit,
             Self::Signal { .. } => Kind::Signal,
             Self::Timeout { .. } => Kind::Timeout,
@@ -122,8 +136,9 @@ impl Outcome {
     /// nothing was run.
     pub fn code(&self) -> Option<u8> {
         match self {
-            // A shell sees nothing wrong with output that is not as demanded.
-            Self::Pass | Self::Mismatch { .. } => Some(0),
+            // A shell sees nothing wrong with output that is not as demanded, nor with
+            // what its child's child died of.
+            Self::Pass | Self::Mismatch { .. } | Self::Child { .. } => Some(0),
             Self::Exit { code } => Some(*code),
             Self::Signal { signal, .. } => Some(128_u8.saturating_add(*signal)),
             Self::Timeout { .. } => Some(124),
@@ -136,10 +151,28 @@ impl Outcome {
         }
     }
 
-    /// What a table's cell says: `pass`, `exit 3`, `SIGSEGV 139`, `exec ENOENT`.
+    /// What a table's cell says: `pass`, `exit 3`, `SIGSEGV 139`, `exec ENOENT`,
+    /// `SIGSYS 159 (statx)`.
     pub fn label(&self) -> Cow<'static, str> {
         match self {
+            Self::Signal {
+                syscall: Some(call),
+                ..
+            }
+            | Self::Child {
+                syscall: Some(call),
+                ..
+            } => Cow::Owned(format!("{} ({call})", self.short_label())),
+            _ => self.short_label(),
+        }
+    }
+
+    /// The label without the system call, which is known of some runs of a cell and
+    /// not of others: what is kept to be compared later.
+    pub fn short_label(&self) -> Cow<'static, str> {
+        match self {
             Self::Exit { code } => Cow::Owned(format!("exit {code}")),
+            Self::Child { signal, .. } => Cow::Owned(format!("child {}", signal::name(*signal))),
             Self::Signal { signal, .. } => Cow::Owned(format!(
                 "{} {}",
                 signal::name(*signal),
@@ -151,11 +184,27 @@ impl Outcome {
         }
     }
 
+    /// Both came to the same. Particulars that may be different each time or known
+    /// one time only (a message, a path's spelling, the system call of a SIGSYS)
+    /// make no difference, but two system calls do.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let calls = self.syscall().zip(other.syscall());
+        self.short_label() == other.short_label() && calls.is_none_or(|(one, two)| one == two)
+    }
+
+    fn syscall(&self) -> Option<&str> {
+        match self {
+            Self::Signal { syscall, .. } | Self::Child { syscall, .. } => syscall.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What there is to say beyond the label, one line: the panic's message, the
     /// path that could not be executed, the reason it was not run.
     pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Pass | Self::Exit { .. } | Self::Oom => None,
+            Self::Child { process, .. } => Some(Cow::Owned(format!("{process} died"))),
             Self::Signal { core, .. } => core.then_some(Cow::Borrowed("core dumped")),
             Self::Timeout { limit } => Some(Cow::Owned(if limit % 1000 == 0 {
                 format!("after {} s", limit / 1000)
@@ -207,10 +256,16 @@ pub(crate) mod tests {
             Outcome::Mismatch {
                 detail: "wanted ok".into(),
             },
+            Outcome::Child {
+                signal: 31,
+                syscall: Some("statx".into()),
+                process: "perl[195]".into(),
+            },
             Outcome::Exit { code: 3 },
             Outcome::Signal {
                 signal: 11,
                 core: true,
+                syscall: None,
             },
             Outcome::Timeout { limit: 60_000 },
             Outcome::Oom,
@@ -242,6 +297,7 @@ pub(crate) mod tests {
         let expected: Vec<(String, Option<u8>)> = [
             ("pass", Some(0)),
             ("mismatch", Some(0)),
+            ("child SIGSYS (statx)", Some(0)),
             ("exit 3", Some(3)),
             ("SIGSEGV 139", Some(139)),
             ("timeout", Some(124)),
@@ -261,6 +317,25 @@ pub(crate) mod tests {
             path: "/x".into(),
         };
         assert_eq!(permission.code(), Some(126));
+    }
+
+    #[test]
+    fn the_system_call_of_sigsys_is_told_and_its_lack_is_no_difference() {
+        let of = |call: Option<&str>| Outcome::Signal {
+            signal: signal::SYS,
+            core: true,
+            syscall: call.map(str::to_owned),
+        };
+        assert_eq!(of(Some("statx")).label(), "SIGSYS 159 (statx)");
+        assert_eq!(of(Some("statx")).short_label(), "SIGSYS 159");
+        assert_eq!(of(None).label(), "SIGSYS 159");
+        assert!(of(Some("statx")).agrees_with(&of(None)));
+        assert!(of(None).agrees_with(&of(Some("statx"))));
+        assert!(!of(Some("statx")).agrees_with(&of(Some("clone3"))));
+        assert!(!of(None).agrees_with(&Outcome::Exit { code: 159 }));
+        for outcome in one_of_each() {
+            assert!(outcome.agrees_with(&outcome));
+        }
     }
 
     #[test]

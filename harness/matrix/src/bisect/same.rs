@@ -60,6 +60,7 @@ fn is_started_so(now: &Kernel, recorded: &KernelColumn) -> bool {
 pub(super) fn check(now: &Check, recorded: &CheckRow, outcome: &Outcome) -> bool {
     recorded.command == now.command
         && recorded.stdout == now.stdout
+        && recorded.children == now.children
         && recorded.seccomp == SeccompProfile::from(now.seccomp)
         // Records of old have no pattern, whether there was one or not; what passed with
         // one passes without.
@@ -69,6 +70,8 @@ pub(super) fn check(now: &Check, recorded: &CheckRow, outcome: &Outcome) -> bool
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use verdict::judge::Children;
 
     use super::*;
 
@@ -196,6 +199,7 @@ mod tests {
             name: "c".to_owned(),
             command: vec!["c".to_owned()],
             stdout: Some("^1".to_owned()),
+            children: Children::Noticed,
             timeout: None,
             entrypoint: false,
             seccomp: verdict::Seccomp::None,
@@ -204,6 +208,7 @@ mod tests {
             name: "c".to_owned(),
             command: vec!["c".to_owned()],
             stdout: Some("^1".to_owned()),
+            children: Children::Noticed,
             seccomp: SeccompProfile::None,
             quarantine: None,
         };
@@ -226,8 +231,13 @@ mod tests {
         assert!(!check(&without, &of_old, &mismatch));
         let other = Check {
             command: vec!["d".to_owned()],
-            ..now
+            ..now.clone()
         };
         assert!(!check(&other, &row, &Outcome::Pass));
+        let stricter = Check {
+            children: Children::Fail,
+            ..now
+        };
+        assert!(!check(&stricter, &row, &Outcome::Pass));
     }
 }

@@ -64,6 +64,7 @@ mod tests {
             name: "c".into(),
             command: vec!["ls".into()],
             stdout: None,
+            children: verdict::judge::Children::Noticed,
             timeout: None,
             entrypoint,
             seccomp: verdict::Seccomp::None,

@@ -3,6 +3,7 @@
 
 use report::{Attempt, TraceRecord};
 use verdict::Outcome;
+use verdict::judge::Demands;
 use verdict::userland::{self, Userland};
 use wire::{CellResult, Command};
 
@@ -60,6 +61,11 @@ impl Session<'_> {
                 .collect(),
             None => seen.console.to_vec(),
         };
+        let outcome = verdict::judge::with_syscall(
+            outcome,
+            kernel_log.iter().map(String::as_str),
+            seen.trace.map(|(_, trace)| trace),
+        );
         let stdout = result
             .map(|result| text(&result.stdout.bytes))
             .unwrap_or_default();
@@ -155,7 +161,10 @@ pub(super) fn outcome_of(
 ) -> Outcome {
     verdict::judge::outcome(
         result,
-        task.check.stdout.as_deref(),
+        Demands {
+            stdout: task.check.stdout.as_deref(),
+            children: task.check.children,
+        },
         &booted.facts.release,
         limit,
     )

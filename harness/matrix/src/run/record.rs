@@ -127,6 +127,7 @@ pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
                 name: check.name.clone(),
                 command: check.command.clone(),
                 stdout: check.stdout.clone(),
+                children: check.children,
                 seccomp: check.seccomp.into(),
                 quarantine: image
                     .quarantines

@@ -247,7 +247,7 @@ impl<'a> Session<'a> {
         } else {
             if let Some(warm) = task.warm.take()
                 && attempt.outcome.is_result()
-                && warm.label() != attempt.outcome.label()
+                && !warm.agrees_with(&attempt.outcome)
             {
                 contradicted = true;
                 task.earlier.push(warm);

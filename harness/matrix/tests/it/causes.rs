@@ -1,30 +1,13 @@
 //! Causes, each produced for real on a real kernel, and told by their names.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use plan::{AptSource, AptSuite, Archive, ImageSource};
 use report::Run;
-use supply::{Contents, Place, Silent, Supply};
+use supply::{Silent, Supply};
 
+use crate::made::{self, executable};
 use crate::project::{Project, cell};
-
-/// The program that meets every kind of trouble, static.
-fn trouble(project: &Project) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../verdict/tests/programs/trouble.c");
-    let program = project.root().join("root/trouble");
-    fs_err::create_dir_all(program.parent().unwrap()).unwrap();
-    // The C compiler and the static C library that building this program takes.
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let status = Command::new(compiler)
-        .args(["-O1", "-static", "-o"])
-        .args([&program, &source])
-        .status()
-        .unwrap();
-    assert!(status.success());
-    program
-}
 
 pub(crate) fn supply() -> Supply {
     Supply::new(supply::Options {
@@ -34,50 +17,6 @@ pub(crate) fn supply() -> Supply {
         qemu: None,
     })
     .unwrap()
-}
-
-/// dash of Debian 11 with its loader and C library, whose ABI note asks for Linux
-/// 99: later loaders than that of 2.35 do not look at it.
-fn doctored(project: &Project) {
-    let source = ImageSource::Apt(AptSource {
-        suites: vec![AptSuite {
-            archive: Archive::Debian,
-            suite: "bullseye".to_owned(),
-            allow_expired: false,
-        }],
-        packages: vec!["dash".to_owned()],
-        architecture: "amd64".to_owned(),
-        pinned: Vec::new(),
-    });
-    let disk = supply()
-        .image(&[source], &std::collections::BTreeMap::new())
-        .unwrap();
-    let files = Contents::open(&disk.path).unwrap();
-    for (path, name) in [
-        ("/bin/dash", "old/bin/dash"),
-        (
-            "/lib64/ld-linux-x86-64.so.2",
-            "old/lib64/ld-linux-x86-64.so.2",
-        ),
-        (
-            "/lib/x86_64-linux-gnu/libc.so.6",
-            "old/lib/x86_64-linux-gnu/libc.so.6",
-        ),
-    ] {
-        let Place::File { path, .. } = files.find(path) else {
-            panic!("no {path}")
-        };
-        let mut bytes = files.read(&path).unwrap();
-        if name.ends_with("libc.so.6") {
-            // Name size, description size, type 1, "GNU", and Linux as the system.
-            let note = b"\x04\0\0\0\x10\0\0\0\x01\0\0\0GNU\0\0\0\0\0";
-            let at = bytes.windows(note.len()).position(|it| it == note).unwrap();
-            bytes[at + note.len()] = 99;
-        }
-        let place = project.file(name, &bytes);
-        fs_err::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
-    }
 }
 
 const CHECKS: &str = r##"
@@ -161,25 +100,21 @@ fn each_cause_is_told_by_its_name_and_what_it_rests_on() {
          \"linux-image-cloud-amd64\" }\nsysctl = { \"user.max_user_namespaces\" = 0 }\n",
     );
     project.file("images/checks.toml", "");
-    let program = trouble(&project);
+    let program = made::trouble(&project, "root");
     // The same program for another machine, and with a loader that is not there.
     let mut bytes = fs_err::read(&program).unwrap();
     const MACHINE: usize = 18;
     const ARM64: u8 = 183;
     bytes[MACHINE] = ARM64;
-    let executable = |name: &str, bytes: &[u8]| {
-        let path = project.file(name, bytes);
-        fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
-    };
-    executable("root/other", &bytes);
+    executable(&project, "root/other", &bytes);
     executable(
+        &project,
         "root/without-loader",
         &crate::inspect::with_interpreter("/lib/ld-gone.so.1"),
     );
-    executable("root/script", b"#!/usr/bin/gone -w\n");
+    executable(&project, "root/script", b"#!/usr/bin/gone -w\n");
     project.file("images/trouble.toml", CHECKS);
-    doctored(&project);
+    made::of_linux_99(&project, "old");
     project.file(
         "images/old.toml",
         "name = \"old\"\nsource = { directory = \"old\" }\nchecks = []\n[[check]]\nname = \"dash\"\n\

@@ -82,7 +82,7 @@ error: unknown key `comand`
 13 | comand = ["ls"]
    | ^^^^^^
    |
-   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `entrypoint`, `default`, `seccomp` and `notes`
+   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `children`, `entrypoint`, `default`, `seccomp` and `notes`
 
 error: an element of `command` is an integer, not a string
   --> images/checks.toml:17:18
@@ -136,6 +136,32 @@ fn a_check_with_a_mistake_is_not_unknown_besides() {
     )
     .unwrap_err();
     assert!(!text.contains("images/a.toml"), "{text}");
+}
+
+#[test]
+fn what_a_childs_death_means_with_mistakes() {
+    assert_data_eq!(
+        checks(
+            "[[check]]\nname = \"a\"\ncommand = [\"true\"]\nchildren = \"fails\"\n\n[[check]]\nname = \"b\"\ncommand = [\"true\"]\nchildren = true\n"
+        ),
+        str![[r#"
+error: `fails` is not what a child's death can mean
+ --> images/checks.toml:4:12
+  |
+4 | children = "fails"
+  |            ^^^^^^^
+  |
+  = hint: "noticed", as without the key, or "fail": the check is no pass
+
+error: `children` is a boolean, not a string
+ --> images/checks.toml:9:12
+  |
+9 | children = true
+  |            ^^^^ expected a string
+  |
+  = hint: write it in quotes: "true"
+"#]]
+    );
 }
 
 #[test]

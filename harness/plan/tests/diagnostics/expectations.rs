@@ -19,7 +19,7 @@ error: unknown check `bsah`
   |
   = hint: did you mean `bash`? this image has `bash` and `ls`
 
-error: `SIGSEVG` is no outcome; known are `pass`, `failure`, `exit N`, a signal as `SIGSEGV`, `timeout`, `oom`, `exec ENOENT`, `mismatch`, `panic`, `lockup`, `unsupported`
+error: `SIGSEVG` is no outcome; known are `pass`, `failure`, `exit N`, a signal as `SIGSEGV`, `timeout`, `oom`, `exec ENOENT`, `child SIGSEGV`, `mismatch`, `panic`, `lockup`, `unsupported`
  --> images/a.toml:6:11
   |
 6 | outcome = "SIGSEVG"

@@ -34,6 +34,7 @@ fn every_event_finds_its_cell_in_a_large_run_and_in_one_of_another_order() {
                 name,
                 command: vec!["true".to_owned()],
                 stdout: None,
+                children: verdict::judge::Children::Noticed,
                 seccomp: report::SeccompProfile::None,
                 quarantine: None,
             })
@@ -95,8 +96,8 @@ fn counts_and_every_kind() {
     }
     assert_eq!(
         counts.summary(),
-        "33 cells: 8 as expected, 8 unexpected failures, 1 unexpected pass, 1 flaky, 15 not run \
-         (7 pass, 1 mismatch, 2 exit, 2 signal, 1 timeout, 1 oom, 1 exec, 1 panic, 1 lockup, \
+        "33 cells: 8 as expected, 9 unexpected failures, 1 unexpected pass, 1 flaky, 14 not run \
+         (7 pass, 1 mismatch, 1 child, 2 exit, 2 signal, 1 timeout, 1 oom, 1 exec, 1 panic, 1 lockup, \
          1 unsupported); 3 kernels, 1 unavailable; 3 images"
     );
     assert_eq!(counts.exit_code(), 1);

@@ -89,7 +89,7 @@ fn a_split_table_keeps_every_cell_and_its_width() {
         assert_eq!(table.matches("SIGSEGV 139").count(), 2, "{width}\n{table}");
         assert_eq!(
             table.matches("- not run").count(),
-            11 + 4,
+            10 + 4,
             "{width}\n{table}"
         );
         if width >= 50 {

@@ -11,3 +11,4 @@ mod probes;
 mod recorded;
 mod recorder;
 mod schema;
+mod syscall;

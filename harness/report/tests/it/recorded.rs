@@ -14,6 +14,9 @@ pub(crate) const KERNELS: [&str; 3] = ["4.19", "4.19+vsyscall=emulate", "6.19"];
 const VSYSCALL_LINE: &str = "bash[201] vsyscall attempted with vsyscall=none \
                              ip:ffffffffff600400 cs:33 sp:7ffc1d3e5d78 ax:ffffffffff600400 \
                              si:7ffc1d3e5f00 di:0";
+const SECCOMP_LINE: &str = "audit: type=1326 audit(1764500000.123:2): auid=4294967295 uid=0 gid=0 \
+                            ses=4294967295 pid=77 comm=\"stat\" exe=\"/bin/stat\" sig=31 \
+                            arch=c000003e syscall=332 compat=0 ip=0x44e0d7 code=0x0";
 const OOM_LINE: &str = "Out of memory: Kill process 311 (tail) score 905 or sacrifice child";
 const PANIC_LINE: &str = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x0000000b";
 
@@ -95,6 +98,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
                 name: (*name).into(),
                 command: vec![(*name).into(), "--version".into()],
                 stdout: None,
+                children: verdict::judge::Children::Noticed,
                 seccomp: report::SeccompProfile::None,
                 quarantine: None,
             })
@@ -198,6 +202,7 @@ pub(crate) fn events() -> Vec<Event> {
     let segv = || Outcome::Signal {
         signal: 11,
         core: true,
+        syscall: None,
     };
     let ok = ("pass", None);
     let quiet: (&str, &[&str]) = ("", &[]);
@@ -281,6 +286,11 @@ pub(crate) fn events() -> Vec<Event> {
     let missing = Outcome::Exec {
         errno: 2,
         path: "/bin/true".into(),
+    };
+    let refused = Outcome::Child {
+        signal: 31,
+        syscall: Some("statx".into()),
+        process: "stat[77]".into(),
     };
     let unsupported = Outcome::Unsupported {
         what: "user.max_user_namespaces is 0".into(),
@@ -371,6 +381,11 @@ pub(crate) fn events() -> Vec<Event> {
                 "centos:6",
                 "memory|hog",
                 attempt(exit(1), ("exit 1", None), &[], quiet),
+            ),
+            (
+                "centos:6",
+                "日本語",
+                attempt(refused, ok, &[], ("", &[SECCOMP_LINE])),
             ),
             (
                 "i386",

@@ -2,6 +2,7 @@
 //! has.
 
 use super::{Cause, Observation, Rule};
+use crate::Outcome;
 use crate::elf::Elf;
 use crate::userland;
 
@@ -16,6 +17,17 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     let (line, wanted) = observation
         .lines()
         .find_map(|line| wanted(line).map(|wanted| (line, wanted)))?;
+    // glibc ends with 127. Who ends otherwise may have started it, or quotes it: then
+    // the CPU has to lack that level.
+    let lacks = |level: &str| {
+        let level = level.trim_start_matches("x86-64-v").parse::<u8>().ok();
+        let level = level.filter(|level| (2..=4).contains(level));
+        matches!((level, observation.facts), (Some(level), Some(facts)) if level > facts.cpu_level)
+    };
+    let by_itself = *observation.outcome == (Outcome::Exit { code: 127 });
+    if !by_itself && !matches!(wanted, Wanted::Level(level) if lacks(level)) {
+        return None;
+    }
     let has = match observation.facts {
         Some(facts) => format!("which is x86-64-v{}", facts.cpu_level),
         None => "which has less".to_owned(),
@@ -92,7 +104,7 @@ fn note(observation: Observation<'_>, file: &str) -> Option<(String, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Outcome, cause::cause as find, facts_for_tests};
+    use crate::{cause::cause as find, facts_for_tests};
 
     fn of(stderr: &str) -> Option<Cause> {
         let facts = wire::Facts {
@@ -149,6 +161,21 @@ mod tests {
             "the image was built for x86-64-v3, not for this CPU, which has less"
         );
         assert_eq!(cause.evidence[1], "/level3: ISA note: x86-64-v3");
+    }
+
+    #[test]
+    fn another_end_than_its_own_needs_a_cpu_that_lacks_the_level() {
+        let facts = facts_for_tests();
+        for (level, told) in [(3, false), (4, true), (9, false)] {
+            let stderr = format!("Fatal glibc error: CPU does not support x86-64-v{level}");
+            let outcome = Outcome::Exit { code: 3 };
+            let found = find(Observation {
+                stderr: &stderr,
+                facts: Some(&facts),
+                ..Observation::new(&outcome)
+            });
+            assert_eq!(found.is_some(), told, "{level}");
+        }
     }
 
     #[test]

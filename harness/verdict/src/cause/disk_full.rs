@@ -5,7 +5,7 @@ use super::{Cause, Observation, Rule};
 /// `disk-full`.
 pub(super) const RULE: Rule = Rule {
     names: &["disk-full"],
-    looks_at: "\": No space left on device\" at a line's end",
+    looks_at: "\": No space left on device\" as the last error told",
     find,
 };
 
@@ -17,13 +17,11 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     if !observation.spoke() {
         return None;
     }
-    let line = observation.lines().find(|line| {
-        let said = line.strip_suffix(": No space left on device");
-        said.is_some_and(|said| {
-            let said = said.to_ascii_lowercase();
-            !OTHER_LIMITS.iter().any(|other| said.contains(other))
-        })
-    })?;
+    let line = observation.last_error("No space left on device")?;
+    let said = line.to_ascii_lowercase();
+    if OTHER_LIMITS.iter().any(|other| said.contains(other)) {
+        return None;
+    }
     let memory = observation.facts.map_or(String::new(), |facts| {
         format!(" (the machine has {} MiB)", facts.memory / 1024)
     });

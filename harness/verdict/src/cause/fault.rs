@@ -53,10 +53,11 @@ pub(super) struct Object<'a> {
 }
 
 /// `bash[2018]: segfault at 0 ip 000055… sp 00007f… error 6 in bash[55…+1000]`.
-/// Kernels around 4.15 print a null pointer as `(null)`.
+/// Kernels around 4.15 print a null pointer as `(null)`; before 2.6.26 the words were
+/// `rip` and `rsp`.
 static PAGE: LazyLock<Regex> = LazyLock::new(|| {
     rule(
-        r"^(?P<process>.{1,15})\[(?P<pid>\d+)\]: segfault at (?P<address>[0-9a-f]+) ip +(?P<ip>\(null\)|[0-9a-f]+) sp +(?:\(null\)|[0-9a-f]+) error (?P<error>[0-9a-f]+)(?P<object> in .*)?",
+        r"^(?P<process>.{1,15})\[(?P<pid>\d+)\]: segfault at (?P<address>[0-9a-f]+) r?ip +(?P<ip>\(null\)|[0-9a-f]+) r?sp +(?:\(null\)|[0-9a-f]+) error (?P<error>[0-9a-f]+)(?P<object> in .*)?",
     )
 });
 
@@ -209,6 +210,14 @@ mod tests {
         .unwrap();
         assert_eq!((fault.process, fault.pid), ("my prog[1]", "77"));
         assert_eq!(fault.place(), " in libc.so.6+0x28131");
+
+        // RHEL 5's 2.6.18.
+        let fault = parse(
+            "fmg[6335]: segfault at 00000000ffffd2dc rip 00000000ffffd2dc rsp 00000000ffffd1bc \
+             error 15",
+        )
+        .unwrap();
+        assert_eq!(fault.instruction, 0xffff_d2dc);
 
         let fault =
             parse("x[9]: segfault at 0 ip           (null) sp 00007fffffffe0d0 error 14").unwrap();

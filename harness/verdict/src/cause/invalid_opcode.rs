@@ -53,7 +53,11 @@ mod tests {
                 .to_owned(),
         ];
         for (signal, named) in [(4, Some("invalid-opcode")), (11, None)] {
-            let outcome = Outcome::Signal { signal, core: true };
+            let outcome = Outcome::Signal {
+                signal,
+                core: true,
+                syscall: None,
+            };
             let cause = find(Observation {
                 kernel_log: &log,
                 ..Observation::new(&outcome)

@@ -4,6 +4,7 @@
 use super::{Cause, Observation, Rule, library};
 use crate::elf::{Elf, KernelVersion};
 use crate::userland;
+use crate::{Outcome, signal};
 
 /// `kernel-too-old`.
 pub(super) const RULE: Rule = Rule {
@@ -34,6 +35,20 @@ fn said(observation: Observation<'_>) -> Option<Cause> {
         .find(|line| *line == "FATAL: kernel too old")?;
     let mut evidence = vec![line.to_owned()];
     let note = highest_note(observation);
+    // It ends with 127, or aborts. Who ends otherwise may have started it, or quotes
+    // it: then the note has to bear it out.
+    let by_itself = *observation.outcome == (Outcome::Exit { code: 127 })
+        || [signal::ABRT, signal::SEGV, signal::ILL]
+            .iter()
+            .any(|number| observation.ended_by(*number));
+    let running = observation
+        .facts
+        .and_then(|facts| KernelVersion::of_release(&facts.release));
+    let is_borne_out =
+        matches!((&note, running), (Some((_, least)), Some(running)) if *least > running);
+    if !by_itself && !is_borne_out {
+        return None;
+    }
     let wanted = match &note {
         Some((path, least)) => {
             evidence.push(format!("{path}: ABI note: Linux {least} and later"));
@@ -126,7 +141,7 @@ mod tests {
     use super::*;
     use crate::elf::tests::Made;
     use crate::userland::InMemory;
-    use crate::{Outcome, cause::cause as find, facts_for_tests};
+    use crate::{cause::cause as find, facts_for_tests};
 
     fn of(outcome: &Outcome, stderr: &str, image: Option<&InMemory>) -> Option<Cause> {
         let facts = facts_for_tests();
@@ -165,6 +180,7 @@ mod tests {
             Outcome::Signal {
                 signal: 6,
                 core: true,
+                syscall: None,
             },
         ] {
             let cause = of(&outcome, "FATAL: kernel too old\n", Some(&image)).unwrap();
@@ -206,6 +222,25 @@ mod tests {
         assert!(cause.explanation.contains("passes over"));
         let there = of(&outcome, said, Some(&image([3, 2, 0]))).unwrap();
         assert_eq!(there.name, "missing-library");
+    }
+
+    #[test]
+    fn another_end_than_its_own_needs_the_note() {
+        let of_linux = |least| {
+            InMemory::default().with(
+                "/bin/x",
+                Made {
+                    least_kernel: Some(least),
+                    ..Made::x86_64()
+                }
+                .bytes(),
+            )
+        };
+        let outcome = Outcome::Exit { code: 3 };
+        let said = "FATAL: kernel too old";
+        assert_eq!(of(&outcome, said, None), None);
+        assert_eq!(of(&outcome, said, Some(&of_linux([3, 2, 0]))), None);
+        assert!(of(&outcome, said, Some(&of_linux([6, 2, 0]))).is_some());
     }
 
     #[test]

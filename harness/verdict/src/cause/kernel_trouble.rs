@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::{Cause, Observation, Rule, rule};
-use crate::Outcome;
+use crate::{Outcome, signal};
 
 /// `kernel-oops`, `soft-lockup`, `hard-lockup`, `rcu-stall` and `hung-task`.
 pub(super) const RULE: Rule = Rule {
@@ -34,10 +34,15 @@ struct Sign {
     line: LazyLock<Regex>,
 }
 
+/// A watchdog's bark explains a cell that came to no end, and no signal: a machine whose
+/// host is busy barks, and programs die beside that of what they did themselves. An
+/// oops ends the process it happened for.
+const OOPS: &str = "kernel-oops";
+
 /// The worst first.
 static SIGNS: [Sign; 5] = [
     Sign {
-        name: "kernel-oops",
+        name: OOPS,
         words: "the kernel tried something that is none, and ended the process it did it for",
         // `BUG: kernel NULL pointer dereference, address: …`, `BUG: unable to handle
         // page fault for address: …`, before 5.0 `BUG: unable to handle kernel …`;
@@ -74,30 +79,42 @@ static SIGNS: [Sign; 5] = [
     },
 ];
 
-static PLACE: LazyLock<Regex> = LazyLock::new(|| rule(r"^RIP: 0010:\S+\+0x"));
+/// `RIP: 0010:tcp_v4_rcv+0x123/0xe00`; before 4.10 `RIP: 0010:[<ffffffff810a61d0>]
+/// [<ffffffff810a61d0>] tcp_v4_rcv+0x123/0xe00`, and before 5.0 also `IP:` with or
+/// without the address, on the line after the first.
+static PLACE: LazyLock<Regex> = LazyLock::new(|| {
+    rule(r"^(?:RIP: 0010:|IP: ?)(?:\[<[0-9a-f]+>\] *)*(?P<function>[A-Za-z_][\w.]*)\+0x")
+});
+
+/// The function that the kernel was in, by such a line.
+pub(super) fn place(line: &str) -> Option<&str> {
+    PLACE
+        .captures(line)?
+        .name("function")
+        .map(|name| name.as_str())
+}
 
 fn find(observation: Observation<'_>) -> Option<Cause> {
     // A panic has a rule of its own, and a program that ended by itself is no
     // victim.
-    let victim = matches!(
+    let stuck = matches!(
         observation.outcome,
-        Outcome::Signal { .. } | Outcome::Timeout { .. } | Outcome::Lockup { .. }
-    ) || matches!(observation.outcome, Outcome::Exit { code } if *code > 128);
-    if !victim {
+        Outcome::Timeout { .. } | Outcome::Lockup { .. }
+    );
+    let ended = observation.ended_by(signal::KILL) || observation.ended_by(signal::SEGV);
+    let trouble = of(observation)?;
+    let explained = stuck || (ended && trouble.name == OOPS);
+    if !explained {
         return None;
     }
-    let trouble = of(observation)?;
     let sign = SIGNS.iter().find(|sign| sign.name == trouble.name)?;
     let mut evidence = vec![trouble.line.to_owned()];
     let place = observation
         .kernel_lines()
         .skip_while(|line| *line != trouble.line)
-        .find(|line| PLACE.is_match(line));
-    evidence.extend(place.map(str::to_owned));
-    let place = place.map_or(String::new(), |line| {
-        let function = line.trim_start_matches("RIP: 0010:");
-        format!(", in {}", function.split('+').next().unwrap_or(function))
-    });
+        .find_map(|line| Some((line, place(line)?)));
+    evidence.extend(place.map(|(line, _)| line.to_owned()));
+    let place = place.map_or(String::new(), |(_, function)| format!(", in {function}"));
     Some(Cause {
         name: trouble.name.to_owned(),
         explanation: format!("{}{place}", sign.words),
@@ -131,6 +148,7 @@ mod tests {
     const KILLED: Outcome = Outcome::Signal {
         signal: 9,
         core: false,
+        syscall: None,
     };
 
     fn of(outcome: &Outcome, log: &[&str]) -> Option<Cause> {
@@ -166,8 +184,11 @@ mod tests {
                 "hung-task",
             ),
         ] {
-            assert_eq!(of(&KILLED, &[line]).unwrap().name, name, "{line}");
+            let stuck = Outcome::Timeout { limit: 1 };
+            assert_eq!(of(&stuck, &[line]).unwrap().name, name, "{line}");
             assert_eq!(of(&Outcome::Exit { code: 1 }, &[line]), None, "{line}");
+            let killed = of(&KILLED, &[line]).map(|cause| cause.name);
+            assert_eq!(killed.is_some(), name == OOPS, "{line}");
         }
     }
 
@@ -186,6 +207,29 @@ mod tests {
             cause.explanation
         );
         assert_eq!(cause.evidence, [log[0], log[2]]);
+    }
+
+    #[test]
+    fn the_function_as_kernels_before_5_0_write_it() {
+        for (line, function) in [
+            (
+                "RIP: 0010:[<ffffffff810a61d0>]  [<ffffffff810a61d0>] __rwsem_do_wake+0x80/0x160",
+                Some("__rwsem_do_wake"),
+            ),
+            (
+                "IP: [<ffffffff8127684d>] security_inode_getattr+0xd/0x50",
+                Some("security_inode_getattr"),
+            ),
+            (
+                "IP: check_cfs_rq_runtime+0x12/0x50",
+                Some("check_cfs_rq_runtime"),
+            ),
+            ("IP: [<          (null)>]           (null)", None),
+            ("RIP: 0033:0x7f0000000000", None),
+            ("RIP: 0010:[<ffffffffc01c1e17>]", None),
+        ] {
+            assert_eq!(place(line), function, "{line}");
+        }
     }
 
     #[test]

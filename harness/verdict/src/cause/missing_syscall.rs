@@ -11,7 +11,7 @@ use super::{Cause, Observation, Rule};
 /// `missing-syscall`.
 pub(super) const RULE: Rule = Rule {
     names: &["missing-syscall"],
-    looks_at: "\": Function not implemented\" at a line's end, a trace's last refusal, and the \
+    looks_at: "\": Function not implemented\" as the last error told, a trace's last refusal, and the \
                calls that this kernel answers ENOSYS to",
     find,
 };
@@ -32,8 +32,7 @@ const TRIED: [&str; 9] = [
 
 fn find(observation: Observation<'_>) -> Option<Cause> {
     let said = observation
-        .lines()
-        .find(|line| line.ends_with(": Function not implemented"))
+        .last_error("Function not implemented")
         .filter(|_| observation.spoke());
     let refused = observation
         .trace

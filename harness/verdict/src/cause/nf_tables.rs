@@ -13,11 +13,12 @@ pub(super) const RULE: Rule = Rule {
     find,
 };
 
-/// iptables 1.8 over nf_tables, and nft itself. Without the right to ask, EPERM, the
+/// iptables 1.8 over nf_tables, also of a step it takes (`TABLE_ADD failed (Invalid
+/// argument): table filter`), and nft itself. Without the right to ask, EPERM, the
 /// answer says nothing of the kernel.
 static NF_TABLES: LazyLock<Regex> = LazyLock::new(|| {
     rule(
-        r"(?:Could not fetch rule set generation id|Failed to initialize nft|Unable to initialize Netlink socket|cache initialization failed|Could not process rule): (?:Invalid argument|Operation not supported|Protocol not supported|Function not implemented|No such file or directory|Address family not supported by protocol)",
+        r"^iptables v\S+ \(nf_tables\): +[A-Z]+_[A-Z]+ failed \((?:Invalid argument|Operation not supported|No such file or directory)\)|(?:Could not fetch rule set generation id|Failed to initialize nft|Unable to initialize Netlink socket|cache initialization failed|Could not process rule): (?:Invalid argument|Operation not supported|Protocol not supported|Function not implemented|No such file or directory|Address family not supported by protocol)",
     )
 });
 
@@ -85,6 +86,15 @@ mod tests {
                 "iptables v1.8.7 (nf_tables): Could not fetch rule set generation id: Invalid \
                  argument",
                 Some("nf-tables-missing"),
+            ),
+            (
+                "iptables v1.8.2 (nf_tables):  TABLE_ADD failed (Invalid argument): table filter",
+                Some("nf-tables-missing"),
+            ),
+            (
+                "iptables v1.8.2 (nf_tables):  RULE_APPEND failed (Permission denied): rule in \
+                 chain INPUT",
+                None,
             ),
             (
                 "iptables/1.8.9 Failed to initialize nft: Protocol not supported",

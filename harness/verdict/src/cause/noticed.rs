@@ -4,8 +4,8 @@
 //! It is recorded and shown, and changes no outcome. What a check is held against is
 //! its own end and its own output: a shell that goes on after a child's death has
 //! decided that the death does not matter, and configure scripts kill children by
-//! the dozen. Who wants the death to count lets the check say so: `set -e`, `wait`,
-//! or a pattern for stdout.
+//! the dozen. Who wants the death to count lets the check say so:
+//! `children = "fail"`, which makes an outcome of what [`death`] reads.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     Cause, Observation,
     fault::{self, FaultKind},
-    kernel_trouble, seccomp, vsyscall,
+    kernel_trouble, seccomp, vsyscall, without_stamp,
 };
-use crate::judge;
+use crate::{Outcome, judge, signal};
 
 /// Something the kernel told of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,18 +47,18 @@ pub fn noticed(observation: Observation<'_>, cause: Option<&Cause>) -> Vec<Notic
     // A process has one death: its first line names it best.
     let mut processes: Vec<String> = Vec::new();
     for line in observation.kernel_lines() {
-        let Some((process, what)) = death(line) else {
+        let Some(death) = death(line) else {
             continue;
         };
-        if processes.contains(&process) {
+        if processes.contains(&death.process) {
             continue;
         }
-        processes.push(process);
-        if told(line) || (cause.is_none() && is_the_end(observation, line)) {
+        processes.push(death.process);
+        if told(line) || is_the_end(observation, line) {
             continue;
         }
         found.push(Noticed {
-            what,
+            what: death.what,
             evidence: line.to_owned(),
         });
     }
@@ -83,38 +83,71 @@ pub fn harmed(observation: Observation<'_>) -> Option<&str> {
     kernel_trouble::of(observation).map(|trouble| trouble.line)
 }
 
+/// A process that the kernel tells of as dead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Death {
+    /// `perl[195]`.
+    pub(crate) process: String,
+    /// What ended it.
+    pub(crate) signal: u8,
+    /// The call that seccomp ended it for.
+    pub(crate) syscall: Option<String>,
+    /// One sentence for people.
+    what: String,
+}
+
 /// Who died by this line, and how.
-fn death(line: &str) -> Option<(String, String)> {
+pub(crate) fn death(line: &str) -> Option<Death> {
+    let line = without_stamp(line).trim_end();
     if let Some((process, pid, call)) = vsyscall::attempted_call(line) {
         let process = format!("{process}[{pid}]");
-        let what =
-            format!("{process} died: it called {call} through the vsyscall page, which is off");
-        return Some((process, what));
+        return Some(Death {
+            what: format!(
+                "{process} died: it called {call} through the vsyscall page, which is off"
+            ),
+            process,
+            signal: signal::SEGV,
+            syscall: None,
+        });
     }
     if let Some(fault) = fault::parse(line) {
         let process = format!("{}[{}]", fault.process, fault.pid);
-        let how = match fault.kind {
-            FaultKind::Page { address, .. } => format!("segfault at {address:#x}"),
-            FaultKind::GeneralProtection => "general protection".to_owned(),
-            FaultKind::InvalidOpcode => "invalid opcode".to_owned(),
+        let (how, signal) = match fault.kind {
+            FaultKind::Page { address, .. } => (format!("segfault at {address:#x}"), signal::SEGV),
+            FaultKind::GeneralProtection => ("general protection".to_owned(), signal::SEGV),
+            FaultKind::InvalidOpcode => ("invalid opcode".to_owned(), signal::ILL),
         };
-        let what = format!("{process} died: {how}{}", fault.place());
-        return Some((process, what));
+        return Some(Death {
+            what: format!("{process} died: {how}{}", fault.place()),
+            process,
+            signal,
+            syscall: None,
+        });
     }
     if let Some((process, call)) = seccomp::audited(line) {
-        let what = format!("{process} was ended by seccomp for calling {call}");
-        return Some((format!("{process} seccomp"), what));
+        return Some(Death {
+            what: format!("{process} was ended by seccomp for calling {call}"),
+            process,
+            signal: signal::SYS,
+            syscall: Some(call),
+        });
     }
-    judge::oom_victim(line).map(|victim| {
-        let what = format!("{victim} was killed because memory ran out");
-        (victim, what)
+    judge::oom_victim(line).map(|process| Death {
+        what: format!("{process} was killed because memory ran out"),
+        process,
+        signal: signal::KILL,
+        syscall: None,
     })
 }
 
 /// The line is about the process whose end the outcome is: the last death, where a
 /// signal is the outcome.
 fn is_the_end(observation: Observation<'_>, line: &str) -> bool {
-    matches!(observation.outcome, crate::Outcome::Signal { .. })
+    let by_signal = matches!(
+        observation.outcome,
+        Outcome::Signal { .. } | Outcome::Child { .. }
+    );
+    by_signal
         && observation
             .kernel_lines()
             .rfind(|other| death(other).is_some())
@@ -124,7 +157,7 @@ fn is_the_end(observation: Observation<'_>, line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Outcome, cause::cause as find};
+    use crate::cause::cause as find;
 
     const FAULT: &str = "perl[77]: segfault at 1 ip 00007f12ab3d1131 sp 00007fffffffe0d0 error 4 \
                          in libc.so.6[28131,7f12ab3d0000+155000]";
@@ -160,6 +193,7 @@ mod tests {
         let segv = Outcome::Signal {
             signal: 11,
             core: false,
+            syscall: None,
         };
         assert_eq!(of(&segv, &[FAULT]), [""; 0]);
         let child = FAULT.replace("perl[77]", "child[78]");

@@ -1,7 +1,7 @@
 //! Killed by the kernel because memory ran out.
 
 use super::{Cause, Observation, Rule};
-use crate::{Outcome, judge};
+use crate::{Outcome, judge, signal};
 
 /// `oom`.
 pub(super) const RULE: Rule = Rule {
@@ -11,8 +11,13 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn find(observation: Observation<'_>) -> Option<Cause> {
-    if *observation.outcome != Outcome::Oom {
-        return None;
+    match observation.outcome {
+        Outcome::Oom => {}
+        Outcome::Child {
+            signal: signal::KILL,
+            ..
+        } => {}
+        _ => return None,
     }
     let lines: Vec<&str> = observation
         .kernel_lines()

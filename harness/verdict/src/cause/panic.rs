@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Cause, Observation, Rule, rule};
+use super::{Cause, Observation, Rule, kernel_trouble, rule};
 use crate::{Outcome, signal};
 
 /// `panic`.
@@ -22,15 +22,11 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         .trim_start_matches("Kernel panic - not syncing")
         .trim_start_matches(": ");
     // What was wrong is told before the panic: the first BUG or Oops, and where.
-    let mut evidence: Vec<String> = [&BUG, &PLACE]
-        .iter()
-        .filter_map(|wanted| {
-            observation
-                .kernel_lines()
-                .find(|line| wanted.is_match(line))
-        })
-        .map(str::to_owned)
-        .collect();
+    let bug = observation.kernel_lines().find(|line| BUG.is_match(line));
+    let place = observation
+        .kernel_lines()
+        .find(|line| kernel_trouble::place(line).is_some());
+    let mut evidence: Vec<String> = bug.into_iter().chain(place).map(str::to_owned).collect();
     evidence.push(message.clone());
     Some(Cause {
         name: "panic".to_owned(),
@@ -46,7 +42,6 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
 static BUG: LazyLock<Regex> = LazyLock::new(|| {
     rule(r"^(?:BUG: |kernel BUG at |general protection fault|Oops: |divide error)")
 });
-static PLACE: LazyLock<Regex> = LazyLock::new(|| rule(r"^RIP: [0-9a-f]{4}:\S+\+0x"));
 
 /// `Attempted to kill init! exitcode=0x0000000b`, a wait status in hexadecimal.
 fn init(message: &str) -> Option<String> {

@@ -28,22 +28,32 @@ pub(super) const REFUSED: Rule = Rule {
 /// syscall=110 compat=0 ip=0x… code=0x0`.
 static AUDIT: LazyLock<Regex> = LazyLock::new(|| {
     rule(
-        r#"^(?:audit: )?type=1326 audit\(.*\bcomm="(?P<process>[^"]*)".* sig=31 arch=(?P<arch>[0-9a-f]+) syscall=(?P<number>\d+)"#,
+        r#"^(?:audit: )?type=1326 audit\(.*\bpid=(?P<pid>\d+) .*\bcomm="(?P<process>[^"]*)".* sig=31 arch=(?P<arch>[0-9a-f]+) syscall=(?P<number>\d+)"#,
     )
 });
 
-/// The process, the call and the line of an audit line about seccomp.
-pub(super) fn audited(line: &str) -> Option<(&str, String)> {
+/// The process (`trouble[77]`) and the call of an audit line about seccomp.
+pub(super) fn audited(line: &str) -> Option<(String, String)> {
     const I386: &str = "40000003";
+    /// What marks a call of the x32 ABI, which has x86-64's architecture.
+    const X32: usize = 0x4000_0000;
     let found = AUDIT.captures(line)?;
     let number: usize = found.name("number")?.as_str().parse().ok()?;
     let name = if found.name("arch")?.as_str() == I386 {
         x86::Sysno::new(number).map(|call| call.name())
     } else {
-        x86_64::Sysno::new(number).map(|call| call.name())
+        x86_64::Sysno::new(number & !X32).map(|call| call.name())
     };
-    let call = name.map_or_else(|| format!("system call {number}"), str::to_owned);
-    Some((found.name("process")?.as_str(), call))
+    let call = name.map_or_else(|| format!("syscall {number}"), str::to_owned);
+    let process = format!("{}[{}]", &found["process"], &found["pid"]);
+    Some((process, call))
+}
+
+/// The call of the last audit line among these.
+pub(crate) fn last_refused_call<'a>(
+    lines: impl DoubleEndedIterator<Item = &'a str>,
+) -> Option<String> {
+    lines.rev().find_map(audited).map(|(_, call)| call)
 }
 
 fn killed(observation: Observation<'_>) -> Option<Cause> {
@@ -189,6 +199,7 @@ mod tests {
     const SYS: Outcome = Outcome::Signal {
         signal: 31,
         core: true,
+        syscall: None,
     };
 
     #[test]

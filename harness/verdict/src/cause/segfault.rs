@@ -144,7 +144,11 @@ mod tests {
 
     fn of(signal: u8, log: &[&str]) -> Option<Cause> {
         let log: Vec<String> = log.iter().map(|line| (*line).to_owned()).collect();
-        let outcome = Outcome::Signal { signal, core: true };
+        let outcome = Outcome::Signal {
+            signal,
+            core: true,
+            syscall: None,
+        };
         find(Observation {
             kernel_log: &log,
             ..Observation::new(&outcome)
@@ -217,6 +221,7 @@ mod tests {
             let outcome = Outcome::Signal {
                 signal: 11,
                 core: false,
+                syscall: None,
             };
             let cause = find(Observation {
                 kernel_log: &log,

@@ -30,20 +30,25 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         return None;
     }
     let old = KernelVersion::of_release(&facts.release).is_some_and(|release| release < SINCE);
+    let refused = traced(observation);
     let why = match observation.seccomp {
         _ if old => format!("Linux {} has no system calls for that", facts.release),
         Some(profile) => format!("the seccomp profile {profile} refuses the system calls for that"),
+        None if refused.is_some() => {
+            "a seccomp filter that it installed itself refuses the system calls for that".to_owned()
+        }
         None => return None,
     };
-    let evidence = observation
-        .lines()
-        .find(|line| LONG_AGO.is_match(line))
-        .map(str::to_owned)
-        .or_else(|| traced(observation))?;
+    let told = observation.lines().find(|line| LONG_AGO.is_match(line));
+    let mut evidence: Vec<String> = told.map(str::to_owned).into_iter().chain(refused).collect();
+    if evidence.is_empty() {
+        return None;
+    }
+    evidence.push(format!("{path}: {}", elf.words()));
     Some(Cause {
         name: "time64".to_owned(),
         explanation: format!("a 32-bit program counts time in 64 bits, and {why}"),
-        evidence: vec![evidence, format!("{path}: {}", elf.words())],
+        evidence,
         remedy: Some(
             "Linux 5.1 or later; under seccomp, a profile that knows clock_gettime64, or answers \
              ENOSYS to what it does not know (docker 20.10 and later)"
@@ -96,6 +101,31 @@ mod tests {
             time64
         );
         assert_eq!(named("/narrow", "5.10.0", None), None);
+        let own = wire::Trace {
+            steps: vec![wire::Step {
+                process: 7,
+                what: wire::Traced::Failed {
+                    call: "clock_gettime64".into(),
+                    arguments: "0x0, 0xffffd6a0, 0x0".into(),
+                    errno: 1,
+                },
+                times: 1,
+            }],
+            dropped: 0,
+        };
+        let facts = facts_for_tests();
+        let cause = find(Observation {
+            stdout: "1970",
+            facts: Some(&facts),
+            program: Some("/narrow"),
+            image: Some(&image),
+            trace: Some(&own),
+            ..Observation::new(&outcome)
+        })
+        .unwrap();
+        assert_eq!(cause.name, "time64");
+        assert!(cause.explanation.contains("installed itself"));
+        assert_eq!(cause.evidence.len(), 3, "{:?}", cause.evidence);
         assert_eq!(named("/wide", "4.9.0", None), None);
     }
 }

@@ -13,12 +13,21 @@ pub(super) const RULE: Rule = Rule {
     find,
 };
 
-/// util-linux's unshare, bubblewrap, runc and podman, and our own words for it.
+/// util-linux's unshare, bubblewrap, runc, podman and rootlesskit, and our own words
+/// for it.
 static REFUSED: LazyLock<Regex> = LazyLock::new(|| {
     rule(
-        r"(?:unshare(?: failed)?|unshare\([^)]*\)|[Cc]annot clone|clone(?: failed)?|[Nn]o permissions to create (?:a )?new (?:user )?namespace|creating new namespace failed|user namespaces?)(?:: .*)?: (?:Operation not permitted|No space left on device|Invalid argument|Permission denied)|No permissions to create (?:a )?new namespace",
+        r"(?:unshare(?: failed)?|unshare user ns|[Cc]reating new namespace failed|unshare\([^)]*\)|[Cc]annot clone|clone(?: failed)?|[Nn]o permissions to create (?:a )?new (?:user )?namespace|user namespaces?)(?:: .*)?: (?:Operation not permitted|No space left on device|Invalid argument|Permission denied)|No permissions to create (?:a )?new namespace|failed to start the child: fork/exec /proc/self/exe: (?:operation not permitted|no space left on device|invalid argument)",
     )
 });
+
+/// What an unshare can be answered, and how a column's fact says it.
+const ANSWERS: [(&str, &str); 4] = [
+    ("Operation not permitted", "EPERM"),
+    ("No space left on device", "ENOSPC"),
+    ("Invalid argument", "EINVAL"),
+    ("Permission denied", "EACCES"),
+];
 
 fn find(observation: Observation<'_>) -> Option<Cause> {
     let facts = observation.facts?;
@@ -39,6 +48,15 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         (None, _) if !facts.namespaces.user => "none can be made".to_owned(),
         (None, _) => return None,
     };
+    // What refuses them answers always alike; another answer is to something else, a
+    // namespace of another kind that takes a right.
+    let answer = ANSWERS.iter().find(|(words, _)| line.ends_with(words));
+    if let Some((_, errno)) = answer
+        && ANSWERS.iter().any(|(_, known)| refusal.starts_with(known))
+        && !refusal.starts_with(errno)
+    {
+        return None;
+    }
     Some(Cause {
         name: "user-namespaces-off".to_owned(),
         explanation: "a program wants a user namespace, and this kernel, as it is set up, gives \
@@ -105,5 +123,13 @@ mod tests {
             assert_eq!(named(None, said), None, "{said}");
         }
         assert_eq!(named(off, "mount: /mnt: permission denied."), None);
+        // A mount namespace takes a right, which says EPERM.
+        let right = "unshare: unshare failed: Operation not permitted";
+        assert_eq!(named(off, right), None);
+        let patched = Some("EPERM: kernel.unprivileged_userns_clone is 0");
+        assert_eq!(
+            named(patched, right).as_deref(),
+            Some("user-namespaces-off")
+        );
     }
 }

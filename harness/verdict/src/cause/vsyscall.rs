@@ -36,7 +36,8 @@ pub(super) const RULE: Rule = Rule {
 fn find(observation: Observation<'_>) -> Option<Cause> {
     // The process gets SIGSEGV; who waited for it may make an exit status of it.
     match observation.outcome {
-        Outcome::Signal { signal, .. } if *signal == signal::SEGV => {}
+        Outcome::Signal { signal, .. } | Outcome::Child { signal, .. }
+            if *signal == signal::SEGV => {}
         Outcome::Exit { .. } | Outcome::Mismatch { .. } => {}
         _ => return None,
     }
@@ -168,6 +169,7 @@ mod tests {
     const SEGV: Outcome = Outcome::Signal {
         signal: 11,
         core: true,
+        syscall: None,
     };
 
     fn of(outcome: &Outcome, log: &[&str], mode: Option<Vsyscall>) -> Option<Cause> {
@@ -287,6 +289,7 @@ mod tests {
                 Outcome::Signal {
                     signal: 6,
                     core: true,
+                    syscall: None,
                 },
                 false,
             ),

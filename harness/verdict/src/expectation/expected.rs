@@ -12,6 +12,9 @@ pub enum ExpectedOutcome {
     Pass,
     /// `mismatch`: status 0, but not the output demanded.
     Mismatch,
+    /// `child SIGSEGV`: status 0, but a process of it died, in a check with
+    /// `children = "fail"`.
+    Child(u8),
     /// `exit 3`, 1 to 255.
     Exit(u8),
     /// `SIGSEGV`.
@@ -45,7 +48,7 @@ const WORDS: [(&str, ExpectedOutcome); 8] = [
 ];
 
 const KNOWN: &str = "`pass`, `failure`, `exit N`, a signal as `SIGSEGV`, `timeout`, `oom`, \
-                     `exec ENOENT`, `mismatch`, `panic`, `lockup`, `unsupported`";
+                     `exec ENOENT`, `child SIGSEGV`, `mismatch`, `panic`, `lockup`, `unsupported`";
 
 /// Why words are no expected outcome.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +67,14 @@ pub enum ExpectedOutcomeError {
         /// What follows `exit`.
         given: String,
     },
+    /// The word after `child` is no signal.
+    #[error("`child {given}` is no outcome; a signal as `SIGSEGV` follows `child`")]
+    Child {
+        /// What follows `child`.
+        given: String,
+        /// Signals close to it.
+        near: Vec<String>,
+    },
     /// The word after `exec` is no errno.
     #[error("`exec {given}` is no outcome; an errno as `ENOENT` follows `exec`")]
     Exec {
@@ -79,6 +90,7 @@ impl ExpectedOutcomeError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Unknown { near, .. } if !near.is_empty() => Some(did_you_mean("", near)),
+            Self::Child { near, .. } if !near.is_empty() => Some(did_you_mean("child ", near)),
             Self::Exec { near, .. } if !near.is_empty() => Some(did_you_mean("exec ", near)),
             Self::Exit { given } if given == "0" => {
                 Some("exit status 0 is `pass`, or `mismatch` where the output is wrong".to_owned())
@@ -103,6 +115,9 @@ impl ExpectedOutcome {
         match self {
             Self::Pass => outcome.is_pass(),
             Self::Mismatch => matches!(outcome, Outcome::Mismatch { .. }),
+            Self::Child(number) => {
+                matches!(outcome, Outcome::Child { signal, .. } if *signal == number)
+            }
             Self::Exit(status) => matches!(outcome, Outcome::Exit { code } if *code == status),
             Self::Signal(number) => {
                 matches!(outcome, Outcome::Signal { signal, .. } if *signal == number)
@@ -123,6 +138,7 @@ impl ExpectedOutcome {
 impl fmt::Display for ExpectedOutcome {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Child(number) => write!(formatter, "child {}", signal::name(*number)),
             Self::Exit(status) => write!(formatter, "exit {status}"),
             Self::Signal(number) => formatter.write_str(&signal::name(*number)),
             Self::Exec(number) => write!(formatter, "exec {}", errno::name(*number)),
@@ -157,6 +173,13 @@ impl FromStr for ExpectedOutcome {
                 Ok(code @ 1..) => Ok(Self::Exit(code)),
                 _ => Err(ExpectedOutcomeError::Exit {
                     given: status.to_owned(),
+                }),
+            },
+            ("child", Some(name)) => match signal::number(name) {
+                Some(number) => Ok(Self::Child(number)),
+                None => Err(ExpectedOutcomeError::Child {
+                    given: name.to_owned(),
+                    near: near(name, signal::names()),
                 }),
             },
             ("exec", Some(name)) => match errno::number(name) {
@@ -201,6 +224,7 @@ mod tests {
         let words = [
             "pass",
             "mismatch",
+            "child SIGSYS",
             "exit 3",
             "SIGSEGV",
             "timeout",
@@ -221,13 +245,14 @@ mod tests {
                     "{word}, {outcome:?}"
                 );
             }
-            assert_eq!(failure.matches(outcome), (1..10).contains(&index));
+            assert_eq!(failure.matches(outcome), (1..11).contains(&index));
         }
         let other_status = Outcome::Exit { code: 4 };
         assert!(!ExpectedOutcome::Exit(3).matches(&other_status));
         let other_signal = Outcome::Signal {
             signal: 6,
             core: true,
+            syscall: None,
         };
         assert!(!ExpectedOutcome::Signal(11).matches(&other_signal));
     }
@@ -243,6 +268,7 @@ mod tests {
                 "exit 0",
                 "exit status 0 is `pass`, or `mismatch` where the output is wrong",
             ),
+            ("child SEGV", "did you mean `child SIGSEGV`?"),
             ("exec ENOEXC", "did you mean `exec ENOEXEC`?"),
         ] {
             let error = given.parse::<ExpectedOutcome>().unwrap_err();
@@ -255,6 +281,8 @@ mod tests {
             "exit x",
             "exit -1",
             "exec",
+            "child",
+            "child 11",
             "exec -2",
             "139",
             "pass pass",
@@ -275,6 +303,7 @@ mod tests {
             proptest::sample::select(WORDS.map(|(_, outcome)| outcome).to_vec()),
             (1_u8..).prop_map(ExpectedOutcome::Exit),
             (1_u8..=127).prop_map(ExpectedOutcome::Signal),
+            (1_u8..=127).prop_map(ExpectedOutcome::Child),
             (1_i32..200).prop_map(ExpectedOutcome::Exec),
         ]
     }

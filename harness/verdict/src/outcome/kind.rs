@@ -15,6 +15,8 @@ pub enum Kind {
     Pass,
     /// See [`crate::Outcome::Mismatch`].
     Mismatch,
+    /// See [`crate::Outcome::Child`].
+    Child,
     /// See [`crate::Outcome::Exit`].
     Exit,
     /// See [`crate::Outcome::Signal`].
@@ -71,9 +73,10 @@ pub enum Colour {
 
 impl Kind {
     /// Every kind, in the order summaries count them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Pass,
         Self::Mismatch,
+        Self::Child,
         Self::Exit,
         Self::Signal,
         Self::Timeout,
@@ -90,6 +93,7 @@ impl Kind {
         match self {
             Self::Pass => "pass",
             Self::Mismatch => "mismatch",
+            Self::Child => "child",
             Self::Exit => "exit",
             Self::Signal => "signal",
             Self::Timeout => "timeout",
@@ -107,6 +111,7 @@ impl Kind {
         match self {
             Self::Pass => '.',
             Self::Mismatch => 'M',
+            Self::Child => 'C',
             Self::Exit => 'F',
             Self::Signal => 'S',
             Self::Timeout => 'T',
@@ -123,7 +128,7 @@ impl Kind {
     pub fn colour(self) -> Colour {
         match self {
             Self::Pass => Colour::Green,
-            Self::Mismatch | Self::Exit | Self::Signal | Self::Exec => Colour::Red,
+            Self::Mismatch | Self::Child | Self::Exit | Self::Signal | Self::Exec => Colour::Red,
             Self::Timeout => Colour::Yellow,
             Self::Oom | Self::Panic | Self::Lockup => Colour::Magenta,
             Self::Unsupported => Colour::Blue,
@@ -138,7 +143,7 @@ impl Kind {
             Self::Unsupported => Severity::Neutral,
             Self::NotRun => Severity::Unknown,
             Self::Mismatch | Self::Exit | Self::Timeout => Severity::Failure,
-            Self::Signal | Self::Oom | Self::Exec => Severity::Crash,
+            Self::Child | Self::Signal | Self::Oom | Self::Exec => Severity::Crash,
             Self::Panic | Self::Lockup => Severity::Fatal,
         }
     }

@@ -28,6 +28,14 @@ pub enum RecordError {
     /// No such signal.
     #[error("`{0}` is no signal")]
     Signal(String),
+    /// A system call is told of another signal than SIGSYS.
+    #[error("an outcome says {signal} for calling {syscall}, but only SIGSYS is for a call")]
+    Syscall {
+        /// The signal.
+        signal: String,
+        /// The call.
+        syscall: String,
+    },
     /// No such errno.
     #[error("`{0}` is no errno")]
     Errno(String),
@@ -50,6 +58,20 @@ pub(super) enum Record {
         /// What was demanded and what came.
         detail: String,
     },
+    /// Exit status 0, and the output the check demands; but another process of it
+    /// died, and the check says that this counts.
+    Child {
+        /// What ended that process: `SIGSEGV`.
+        signal: String,
+        /// What a shell would see of the check: 0.
+        code: u8,
+        /// Of SIGSYS: the system call that seccomp ended it for; left out where it
+        /// is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        syscall: Option<String>,
+        /// Its name and PID, the machine's number for it.
+        process: String,
+    },
     /// Another exit status.
     Exit {
         /// What a shell would see, 1 to 255.
@@ -63,6 +85,10 @@ pub(super) enum Record {
         code: u8,
         /// The kernel would have dumped core.
         core: bool,
+        /// Of SIGSYS: the system call that seccomp ended it for; left out where it
+        /// is not known, and by runs of old.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        syscall: Option<String>,
     },
     /// It did not end within its limit, also when run alone.
     Timeout {
@@ -115,11 +141,26 @@ impl From<Outcome> for Record {
         match outcome {
             Outcome::Pass => Self::Pass { code },
             Outcome::Mismatch { detail } => Self::Mismatch { code, detail },
+            Outcome::Child {
+                signal,
+                syscall,
+                process,
+            } => Self::Child {
+                signal: signal::name(signal).into_owned(),
+                code,
+                syscall,
+                process,
+            },
             Outcome::Exit { code } => Self::Exit { code },
-            Outcome::Signal { signal, core } => Self::Signal {
+            Outcome::Signal {
+                signal,
+                core,
+                syscall,
+            } => Self::Signal {
                 signal: signal::name(signal).into_owned(),
                 code,
                 core,
+                syscall,
             },
             Outcome::Timeout { limit } => Self::Timeout {
                 code,
@@ -148,13 +189,29 @@ impl TryFrom<Record> for Outcome {
             Record::Mismatch { code, detail } => (Some(code), Self::Mismatch { detail }),
             Record::Exit { code: 0 } => return Err(RecordError::ExitZero),
             Record::Exit { code } => (Some(code), Self::Exit { code }),
-            Record::Signal { signal, code, core } => {
-                let Some(number) = signal::number(&signal) else {
-                    return Err(RecordError::Signal(signal));
+            Record::Child {
+                signal,
+                code,
+                syscall,
+                process,
+            } => {
+                let outcome = Self::Child {
+                    signal: number_of(signal, syscall.as_deref())?,
+                    syscall,
+                    process,
                 };
+                (Some(code), outcome)
+            }
+            Record::Signal {
+                signal,
+                code,
+                core,
+                syscall,
+            } => {
                 let outcome = Self::Signal {
-                    signal: number,
+                    signal: number_of(signal, syscall.as_deref())?,
                     core,
+                    syscall,
                 };
                 (Some(code), outcome)
             }
@@ -181,6 +238,19 @@ impl TryFrom<Record> for Outcome {
             });
         }
         Ok(outcome)
+    }
+}
+
+/// The signal's number, where it goes with the system call.
+fn number_of(signal: String, syscall: Option<&str>) -> Result<u8, RecordError> {
+    match (signal::number(&signal), syscall) {
+        (None, _) => Err(RecordError::Signal(signal)),
+        (Some(signal::SYS), _) => Ok(signal::SYS),
+        (Some(number), None) => Ok(number),
+        (Some(_), Some(syscall)) => Err(RecordError::Syscall {
+            signal,
+            syscall: syscall.to_owned(),
+        }),
     }
 }
 
@@ -215,6 +285,8 @@ mod tests {
         let expected = [
             json!({ "kind": "pass", "code": 0 }),
             json!({ "kind": "mismatch", "code": 0, "detail": "wanted ok" }),
+            json!({ "kind": "child", "signal": "SIGSYS", "code": 0, "syscall": "statx",
+                "process": "perl[195]" }),
             json!({ "kind": "exit", "code": 3 }),
             json!({ "kind": "signal", "signal": "SIGSEGV", "code": 139, "core": true }),
             json!({ "kind": "timeout", "code": 124, "limit_ms": 60_000 }),
@@ -263,6 +335,11 @@ mod tests {
             (
                 json!({ "kind": "signal", "signal": "SIGNOPE", "code": 139, "core": false }),
                 "`SIGNOPE` is no signal",
+            ),
+            (
+                json!({ "kind": "signal", "signal": "SIGSEGV", "code": 139, "core": false,
+                    "syscall": "statx" }),
+                "SIGSEGV for calling statx",
             ),
             (
                 json!({ "kind": "exec", "errno": "ENOPE", "code": 126, "path": "/x" }),

@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -14,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -53,6 +57,8 @@ static void filter(int call, unsigned answer) {
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) { perror("seccomp"); exit(9); }
 }
 
+static void refused(void) { filter(SYS_getppid, SECCOMP_RET_KILL); getppid(); }
+
 static int tell(const char *what, long answer) {
     if (answer >= 0) { printf("%s: %ld\n", what, answer); return 0; }
     fprintf(stderr, "trouble: %s: %s\n", what, strerror(errno));
@@ -70,12 +76,38 @@ static int fill(const char *path) {
     }
 }
 
+/* The kernel fills the pages while the program waits in it: one that touches them
+ * itself waits for its own code in the end, which the kernel drops and reads again. */
 static int eat(void) {
     for (;;) {
-        char *block = malloc(4 << 20);
-        if (!block) return tell("malloc", -1);
-        memset(block, 1, 4 << 20);
+        void *block = mmap(0, 16 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (block == MAP_FAILED) return tell("mmap", -1);
     }
+}
+
+/* What systemd 219 does first of all, and says where it cannot. */
+static int mount_v1(void) {
+    if (mount("cgroup", "/dev/shm", "cgroup", MS_NOSUID | MS_NOEXEC | MS_NODEV, "none,name=systemd,xattr") == 0) return 0;
+    fprintf(stderr, "Failed to mount cgroup at /sys/fs/cgroup/systemd: %s\n", strerror(errno));
+    return 1;
+}
+
+/* Writes to a file from a page that nobody ever gives, and so holds the file's lock,
+ * for which a child waits where no signal wakes it. */
+static int hold_lock(void) {
+    int handler = syscall(SYS_userfaultfd, O_CLOEXEC);
+    if (handler < 0) return tell("userfaultfd", -1);
+    struct uffdio_api version = { .api = UFFD_API };
+    void *page = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct uffdio_register there = { .range = { (uintptr_t)page, 4096 }, .mode = UFFDIO_REGISTER_MODE_MISSING };
+    if (ioctl(handler, UFFDIO_API, &version) || ioctl(handler, UFFDIO_REGISTER, &there)) return tell("ioctl", -1);
+    int file = open("/dev/shm/held", O_RDWR | O_CREAT, 0600);
+    if (file < 0) return tell("/dev/shm/held", -1);
+    if (fork() == 0) {
+        usleep(300000);
+        _exit(write(file, "x", 1) != 1);
+    }
+    return tell("write", write(file, page, 4096));
 }
 
 int main(int count, char **word) {
@@ -87,8 +119,11 @@ int main(int count, char **word) {
     if (!strcmp(which, "execute")) return through_the_page((uintptr_t)mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     if (!strcmp(which, "beside")) return read_wild((int *)0xffffffffff601000);
     if (!strcmp(which, "write-page")) { poke_null((int *)0xffffffffff600400); return 0; }
+    if (!strcmp(which, "page")) { time_page(); return 0; }
+    if (!strcmp(which, "read-page")) return read_wild((int *)0xffffffffff600400);
     if (!strcmp(which, "child")) { in_a_child(null); return 0; }
     if (!strcmp(which, "child-page")) { in_a_child(time_page); return 0; }
+    if (!strcmp(which, "child-refused")) { in_a_child(refused); return 0; }
     if (!strcmp(which, "child-told")) { int s = in_a_child(null); return WIFSIGNALED(s) ? 128 + WTERMSIG(s) : 0; }
     if (!strcmp(which, "child-other")) { in_a_child(null); fprintf(stderr, "trouble: cannot access 'x': No such file or directory\n"); return 2; }
     if (!strcmp(which, "exit")) return atoi(word[2]);
@@ -97,6 +132,10 @@ int main(int count, char **word) {
     if (!strcmp(which, "trap-call")) { filter(SYS_getppid, SECCOMP_RET_TRAP); return tell("getppid", getppid()); }
     if (!strcmp(which, "deny-call")) { filter(SYS_getppid, SECCOMP_RET_ERRNO | EPERM); return tell("getppid", syscall(SYS_getppid)); }
     if (!strcmp(which, "call")) return tell("call", syscall(atol(word[2]), -1, 0, 0, 0, 0, 0));
+    if (!strcmp(which, "as-2.6")) { personality(UNAME26); execv(word[2], word + 2); return tell(word[2], -1); }
+    if (!strcmp(which, "mount-v1")) return mount_v1();
+    if (!strcmp(which, "hold-lock")) return hold_lock();
+    if (!strcmp(which, "raise")) { raise(atoi(word[2])); pause(); return 0; }
     if (!strcmp(which, "user-namespace")) return tell("unshare", unshare(CLONE_NEWUSER));
     if (!strcmp(which, "fill")) return fill(word[2]);
     if (!strcmp(which, "eat")) return eat();
