@@ -159,7 +159,7 @@ impl Default for Tree {
 
 /// The most bytes of paths of directories that nothing named: they are in no archive,
 /// so no budget of what is read counts them.
-const MOST_IMPLIED: u64 = 256 << 20;
+const MOST_IMPLIED: u64 = 32 << 20;
 
 /// Why an entry could not be put into a tree.
 #[derive(Debug, thiserror::Error)]

@@ -210,6 +210,11 @@ impl OciError {
                 | Self::Apply { .. }
                 | Self::Http(
                     HttpError::TooLarge { .. }
+                        | HttpError::Redirects { .. }
+                        | HttpError::Status {
+                            status: 300..=399,
+                            ..
+                        }
                         | HttpError::WrongSize { .. }
                         | HttpError::WrongDigest { .. }
                 )

@@ -23,8 +23,8 @@ const LARGEST_WINDOW: u32 = 27;
 const OVERHEAD: u64 = 2048;
 
 /// Bytes of a layer's archive beyond all that: long names and attributes, of which
-/// [`Budget`] takes 256 MiB, and what the archive is filled up with at its end.
-const SLACK: u64 = 320 << 20;
+/// [`Budget`] takes 128 MiB, and what the archive is filled up with at its end.
+const SLACK: u64 = 192 << 20;
 
 /// Takes all layers apart, some at once, and lays them over one another. `read` takes
 /// one apart: its number and what all of them share.

@@ -30,7 +30,7 @@ const DOCKER_REGISTRY: Recipe = Recipe {
     name: "docker-registry",
     program: "docker-registry",
     version_argument: "--version",
-    version_prefix: "docker-registry github.com/docker/distribution ",
+    version_prefix: " github.com/docker/distribution ",
     // The first that speaks the distribution specification's 1.0.
     oldest: (2, 8),
     oldest_text: "2.8",

@@ -72,9 +72,13 @@ pub(super) enum Last {
     Followed,
 }
 
-/// For messages.
+/// For messages: of a long one its beginning and its end.
 pub(super) fn display(path: &[u8]) -> PathBuf {
-    PathBuf::from(OsString::from_vec(path.to_vec()))
+    let shown = match path.len() {
+        0..=320 => path.to_vec(),
+        length => [&path[..200], "…".as_bytes(), &path[length - 80..]].concat(),
+    };
+    PathBuf::from(OsString::from_vec(shown))
 }
 
 fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {

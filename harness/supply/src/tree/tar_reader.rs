@@ -178,7 +178,7 @@ pub struct Budget {
 
 impl Budget {
     /// The most bytes of names and extended attributes, which are kept in memory.
-    const NAMES: u64 = 256 << 20;
+    const NAMES: u64 = 128 << 20;
 
     /// At most so many bytes in files (holes count) and so many entries.
     pub fn new(bytes: u64, entries: u64) -> Self {
@@ -399,7 +399,7 @@ fn member<R: Read>(
                 uid: head.uid,
                 gid: head.gid,
                 mtime: head.mtime,
-                xattrs: head.xattrs.into_iter().collect(),
+                xattrs: head.xattrs,
             },
         },
     })

@@ -3,6 +3,7 @@
 //! The tar crate decodes the header's fields. Its own iterator is not used: it
 //! refuses extended attributes that hold a newline and knows no PAX sparse files.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
@@ -38,7 +39,7 @@ pub(super) struct Head {
     pub(super) mtime: i64,
     pub(super) major: u32,
     pub(super) minor: u32,
-    pub(super) xattrs: Records,
+    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Bytes of the file.
     pub(super) size: u64,
     /// Where the data in the archive belongs; none: it is the whole file.
@@ -193,10 +194,18 @@ impl<R: Read> Stream<R> {
         };
         self.expect(stored, at)?;
         let (size, extents) = self.sparse(header, at, &records, kind, stored)?;
-        let xattrs = records
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(pax::XATTR)?.to_vec(), value)))
-            .collect();
+        let mut xattrs = BTreeMap::new();
+        for (key, value) in records {
+            let Some(name) = key.strip_prefix(pax::XATTR) else {
+                continue;
+            };
+            // As of any record: none at all takes back what was said before.
+            if value.is_empty() {
+                xattrs.remove(name);
+            } else {
+                xattrs.insert(name.to_vec(), value);
+            }
+        }
         Ok(Head {
             path,
             link,
