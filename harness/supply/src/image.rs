@@ -419,6 +419,9 @@ impl Maker<'_> {
         let key = key.with("disk", disk::VERSION);
         let root = self.cache.build("image", &key, |staging| {
             let (tree, record) = make()?;
+            if let Some(note) = disk::left_out(&tree) {
+                self.progress.note(&note);
+            }
             let tool = (self.mksquashfs)()?;
             fs::create_dir_all(staging)?;
             disk::write(&tree, &tool, &staging.join(DISK))?;

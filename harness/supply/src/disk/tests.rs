@@ -120,3 +120,26 @@ fn the_roots_time_is_written_where_its_inode_lies() {
         assert_eq!(fs_err::read(&path).unwrap(), other);
     }
 }
+
+#[test]
+fn attributes_that_a_squashfs_cannot_hold_are_told() {
+    let mut tree = tree();
+    assert_eq!(left_out(&tree), None);
+    let mut inode = Inode::file(0o600, "x");
+    let set = |inode: &mut Inode, name: &str| {
+        let xattrs = &mut inode.metadata.xattrs;
+        xattrs.insert(name.into(), b"x".to_vec());
+    };
+    set(&mut inode, "user.note");
+    set(&mut inode, "security.capability");
+    set(&mut inode, "system.posix_acl_access");
+    tree.insert(b"acl", inode.clone()).unwrap();
+    let told = left_out(&tree).unwrap();
+    assert!(
+        told.starts_with("system.posix_acl_access of /acl is left out"),
+        "{told}"
+    );
+    tree.insert(b"acl-2", inode).unwrap();
+    let told = left_out(&tree).unwrap();
+    assert!(told.contains("and 1 other extended attributes"), "{told}");
+}
