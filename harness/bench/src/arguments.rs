@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Measures matrix beside the floor and beside peers, interleaved.
 #[derive(Debug, Parser)]
@@ -64,10 +64,22 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// An image out of a registry on the loopback, beside skopeo and umoci
+    Pull(PullArguments),
     /// The part that a process of its own does, so that its memory is its own
     #[command(hide = true)]
     ScaleOnly {
         /// Where it may write
         folder: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArguments {
+    /// How large the image's files are together, MB
+    #[arg(long, value_name = "MB", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) megabytes: u32,
+    /// Where there is room for six times that [default: the folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }

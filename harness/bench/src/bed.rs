@@ -190,7 +190,7 @@ fn kernel(supply: &Supply, kernel: &plan::Kernel, folder: &Path) -> Result<Kerne
 }
 
 /// The program of this name in the folder that this one is in.
-fn beside(name: &str) -> Result<PathBuf, BenchError> {
+pub(crate) fn beside(name: &str) -> Result<PathBuf, BenchError> {
     let own = std::env::current_exe()?;
     let path = own.with_file_name(name);
     if path.is_file() {

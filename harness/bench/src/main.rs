@@ -10,7 +10,8 @@
 //! ([`floor`]); the program is run through its command line and timed by its own
 //! events as they arrive ([`program`]); peers are run only where they are installed,
 //! and only count when they did the work ([`peer`]). Scale is measured without
-//! machines, on a run of 36,000 cells ([`scale`]).
+//! machines, on a run of 36,000 cells ([`scale`]). `bench pull` measures images out of
+//! a registry instead ([`pull`]).
 
 mod arguments;
 mod bed;
@@ -19,6 +20,7 @@ mod goals;
 mod memory;
 mod peer;
 mod program;
+mod pull;
 mod rounds;
 mod scale;
 mod series;
@@ -37,6 +39,7 @@ use arguments::{Arguments, Command};
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
+        Some(Command::Pull(pull)) => pull::measure(&arguments, pull),
         Some(Command::ScaleOnly { folder }) => scale::measure_here(folder),
         None => rounds::measure(&arguments),
     };

@@ -56,12 +56,52 @@ impl Watch {
     }
 }
 
+/// Looks at a process and all that come of it, added up, until it is ended: what they
+/// have resident at one moment, bytes. Pages that two of them share count twice.
+#[derive(Debug)]
+pub(crate) struct TreeWatch {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<u64>,
+}
+
+/// Looks at them from now on.
+pub(crate) fn watch_tree(process: u32) -> TreeWatch {
+    let over = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&over);
+    let thread = std::thread::spawn(move || {
+        let mut peak = 0;
+        while !told.load(Ordering::Relaxed) {
+            let (mut ahead, mut now) = (vec![process], 0);
+            while let Some(next) = ahead.pop() {
+                now += field(next, "VmRSS:").unwrap_or(0);
+                ahead.extend(children(next));
+            }
+            peak = peak.max(now);
+            std::thread::sleep(INTERVAL);
+        }
+        peak
+    });
+    TreeWatch { over, thread }
+}
+
+impl TreeWatch {
+    pub(crate) fn end(self) -> u64 {
+        self.over.store(true, Ordering::Relaxed);
+        match self.thread.join() {
+            Ok(peak) => peak,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
 /// None once it is gone.
 pub(crate) fn most_resident(process: u32) -> Option<u64> {
+    field(process, "VmHWM:")
+}
+
+fn field(process: u32, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes << 10)
 }

@@ -59,14 +59,34 @@ pub(crate) fn print(report: &Report) {
         .write_all(markdown(report).as_bytes());
 }
 
+/// The same of what is a page already.
+pub(crate) fn print_text(page: &str) {
+    let _ = std::io::stdout().lock().write_all(page.as_bytes());
+}
+
 /// bench.json and README.md.
 pub(crate) fn write(report: &Report, folder: &Path) -> Result<(), BenchError> {
-    fs_err::create_dir_all(folder)?;
-    let mut json = serde_json::to_string_pretty(report)
-        .map_err(|error| BenchError::prepare("bench.json", error))?;
-    json.push('\n');
-    fs_err::write(folder.join("bench.json"), json)?;
+    write_json(report, folder, "bench.json")?;
     Ok(fs_err::write(folder.join("README.md"), markdown(report))?)
+}
+
+/// NAME.json and NAME.md.
+pub(crate) fn write_named(
+    report: &impl Serialize,
+    page: &str,
+    folder: &Path,
+    name: &str,
+) -> Result<(), BenchError> {
+    write_json(report, folder, &format!("{name}.json"))?;
+    Ok(fs_err::write(folder.join(format!("{name}.md")), page)?)
+}
+
+fn write_json(report: &impl Serialize, folder: &Path, name: &str) -> Result<(), BenchError> {
+    fs_err::create_dir_all(folder)?;
+    let mut json =
+        serde_json::to_string_pretty(report).map_err(|error| BenchError::prepare(name, error))?;
+    json.push('\n');
+    Ok(fs_err::write(folder.join(name), json)?)
 }
 
 fn markdown(report: &Report) -> String {

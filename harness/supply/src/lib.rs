@@ -34,7 +34,7 @@ pub use supply::{
     KernelVersion, KernelVersions, Options, Reach, Standing, Stored, Supply, SupplyError,
     VersionOrder,
 };
-pub use tools::{Tool, ToolError};
+pub use tools::{Peer, Tool, ToolError};
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!(

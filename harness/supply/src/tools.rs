@@ -1,9 +1,11 @@
 //! QEMU and mksquashfs: the machine's own where they will do, otherwise from
 //! Debian's packages, unpacked into the cache and started with their own loader.
-//! Nothing is installed, and no root is needed.
+//! Nothing is installed, and no root is needed. The [`Peer`]s come the same way, and
+//! no run needs them.
 
 mod elf;
 mod machine;
+mod peers;
 mod unpack;
 
 use std::ffi::OsString;
@@ -16,6 +18,8 @@ use crate::cache::{Cache, CacheError};
 use crate::deb::DebError;
 use crate::progress::Progress;
 use crate::purpose;
+
+pub use peers::Peer;
 
 /// A program that can be started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,6 +252,15 @@ impl Tools {
     /// When it is not to be had.
     pub fn debian_mksquashfs(&self) -> Result<Tool, ToolError> {
         unpack::debian(&MKSQUASHFS, &self.cache, &self.apt, &*self.progress)
+    }
+
+    /// A program that this one is held against, from Debian's packages whatever the
+    /// machine has: the same version everywhere.
+    ///
+    /// # Errors
+    /// When it is not to be had.
+    pub fn peer(&self, peer: Peer) -> Result<Tool, ToolError> {
+        unpack::debian(peer.recipe(), &self.cache, &self.apt, &*self.progress)
     }
 
     fn find(&self, recipe: &Recipe, requested: Option<&Path>) -> Result<Tool, ToolError> {

@@ -27,7 +27,8 @@ pub use extract::{ExtractError, Link, MOST_EXTRACTED, extract_tar};
 pub use layer::{Layer, LayerError};
 pub use path::{PathError, check as check_path};
 pub use tar_reader::{
-    Budget, Member, TarError, Visited, read_members, read_members_within, read_tar, visit_tar,
+    Budget, Member, TarError, Visited, read_members, read_members_within, read_tar,
+    read_tar_within, visit_tar,
 };
 pub(crate) use tar_reader::{Indexed, index_tar};
 pub use tar_writer::{WriteError, write_tar};
@@ -141,6 +142,9 @@ pub struct Tree {
     names: BTreeMap<Vec<u8>, usize>,
     /// What was replaced or removed stays here unnamed.
     inodes: Vec<Inode>,
+    /// Bytes of the paths of directories that were made because something is in them,
+    /// and nothing named: a path of 4 KiB can make two thousand.
+    implied: u64,
 }
 
 impl Default for Tree {
@@ -148,9 +152,14 @@ impl Default for Tree {
         Self {
             names: BTreeMap::from([(Vec::new(), 0)]),
             inodes: vec![Inode::directory(0o755)],
+            implied: 0,
         }
     }
 }
+
+/// The most bytes of paths of directories that nothing named: they are in no archive,
+/// so no budget of what is read counts them.
+const MOST_IMPLIED: u64 = 32 << 20;
 
 /// Why an entry could not be put into a tree.
 #[derive(Debug, thiserror::Error)]
@@ -303,6 +312,22 @@ impl Tree {
         size
     }
 
+    /// What there is too much of where an image may have so many entries, and the
+    /// environment's variable that allows more: directories that nothing named come to
+    /// far more than the archive they are from.
+    fn beyond(&self, most: u64) -> Option<(String, Option<&'static str>)> {
+        // The root is an entry of no image's.
+        if self.names.len() as u64 > most.saturating_add(1) {
+            let what = format!("more than {most} entries");
+            return Some((what, Some("MATRIX_IMAGE_ENTRIES")));
+        }
+        (self.implied > MOST_IMPLIED).then(|| {
+            let mebibytes = MOST_IMPLIED >> 20;
+            let what = format!("more than {mebibytes} MiB of names that are in no archive");
+            (what, None)
+        })
+    }
+
     /// Where an entry of this path belongs, links on the way followed.
     pub(crate) fn place(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
         path::check(path)?;
@@ -312,6 +337,18 @@ impl Tree {
     fn put(&mut self, path: Vec<u8>, inode: Inode) -> Result<(), TreeError> {
         if path.is_empty() && !inode.is_directory() {
             return Err(TreeError::RootReplaced);
+        }
+        if let Kind::Symlink(target) = &inode.kind {
+            // Neither could be made on Linux, and a long one takes long to follow.
+            if target.len() > path::MAX_PATH {
+                return Err(path::too_long(target).into());
+            }
+            if target.contains(&0) {
+                return Err(PathError::Nul {
+                    path: path::display(target),
+                }
+                .into());
+            }
         }
         if inode.is_directory()
             && let Some(&number) = self.names.get(&path)
@@ -331,6 +368,7 @@ impl Tree {
         let slashes: Vec<usize> = (0..path.len()).filter(|at| path[*at] == b'/').collect();
         for at in slashes {
             if !self.names.contains_key(&path[..at]) {
+                self.implied += at as u64;
                 self.inodes.push(Inode::directory(0o755));
                 self.names
                     .insert(path[..at].to_vec(), self.inodes.len() - 1);

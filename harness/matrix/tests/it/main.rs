@@ -4,6 +4,7 @@
 
 mod arguments;
 mod attempts;
+mod authority;
 mod cache;
 mod causes;
 mod cells;

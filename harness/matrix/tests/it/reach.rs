@@ -4,58 +4,13 @@
 
 use std::path::PathBuf;
 use std::process::Output;
-use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-
+use crate::authority::Authority;
 use crate::loopback::Server;
 use crate::project::Project;
 
 /// What doctor says of a mirror that was reached and has nothing.
 const REACHED: &str = "has no suite";
-
-/// An authority of the test's own.
-struct Authority {
-    parameters: CertificateParams,
-    key: KeyPair,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Authority {
-        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
-        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = parameters.self_signed(&key).unwrap().pem();
-        Authority {
-            parameters,
-            key,
-            pem,
-        }
-    }
-
-    /// A server's configuration, for a host of this name.
-    fn server(&self, host: &str, expired: bool) -> Arc<rustls::ServerConfig> {
-        let mut parameters = CertificateParams::new(vec![host.to_owned()]).unwrap();
-        if expired {
-            parameters.not_before = rcgen::date_time_ymd(2001, 1, 1);
-            parameters.not_after = rcgen::date_time_ymd(2002, 1, 1);
-        }
-        let key = KeyPair::generate().unwrap();
-        let issuer = Issuer::from_params(&self.parameters, &self.key);
-        let certificate = parameters.signed_by(&key, &issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let configuration = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Arc::new(configuration)
-    }
-}
 
 /// What the environment can name; those not named here are not set.
 const VARIABLES: [&str; 12] = [

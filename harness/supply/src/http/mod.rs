@@ -257,7 +257,8 @@ impl Http {
     /// Whether a server answers at this URL at all, whatever it says. One attempt.
     ///
     /// # Errors
-    /// When there is no connection, or fetching is forbidden.
+    /// When there is no connection, its certificate is refused, or fetching is
+    /// forbidden.
     pub(crate) fn answers(&self, url: &str) -> Result<(), HttpError> {
         if self.options.offline {
             return Err(HttpError::Offline {
@@ -266,9 +267,15 @@ impl Http {
         }
         match self.client()?.get(url).send() {
             Ok(_) => Ok(()),
-            Err(error) => Err(HttpError::Connect {
-                url: url.to_owned(),
-                reason: error::reason(&error),
+            Err(error) => Err(match error::certificate_fault(&error) {
+                Some(reason) => HttpError::Certificate {
+                    url: url.to_owned(),
+                    reason,
+                },
+                None => HttpError::Connect {
+                    url: url.to_owned(),
+                    reason: error::reason(&error),
+                },
             }),
         }
     }

@@ -199,7 +199,7 @@ pub enum OciError {
 }
 
 impl OciError {
-    /// The image itself is at fault, not the way to it: nothing of it is to be kept.
+    /// What came is at fault, not the way to it: nothing of it is to be kept.
     pub(crate) fn is_images_fault(&self) -> bool {
         matches!(
             self,
@@ -208,6 +208,16 @@ impl OciError {
                 | Self::Layer { .. }
                 | Self::Compression { .. }
                 | Self::Apply { .. }
+                | Self::Http(
+                    HttpError::TooLarge { .. }
+                        | HttpError::Redirects { .. }
+                        | HttpError::Status {
+                            status: 300..=399,
+                            ..
+                        }
+                        | HttpError::WrongSize { .. }
+                        | HttpError::WrongDigest { .. }
+                )
         )
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use plan::{ImageReference, OciSource};
 
@@ -38,6 +38,9 @@ pub struct Registries {
     pub(super) tokens: Mutex<HashMap<(String, String), String>>,
     /// By registry: where it was found to answer.
     pub(super) found: Mutex<HashMap<String, Endpoint>>,
+    /// What was fetched for an image that is not whole yet: it goes again if the image
+    /// is refused.
+    fetched: Mutex<HashMap<OciSource, Vec<Digest>>>,
 }
 
 impl std::fmt::Debug for Registries {
@@ -93,6 +96,7 @@ impl Registries {
             limits: Limits::from_environment()?,
             tokens: Mutex::default(),
             found: Mutex::default(),
+            fetched: Mutex::default(),
         })
     }
 
@@ -128,6 +132,11 @@ impl Registries {
     /// When the registry cannot be reached or refuses, or has no such image for the
     /// platform.
     pub fn resolve(&self, source: &OciSource) -> Result<Resolved, OciError> {
+        let resolved = self.resolved(source);
+        self.clear_if_refused(source, resolved)
+    }
+
+    fn resolved(&self, source: &OciSource) -> Result<Resolved, OciError> {
         let reference = &source.reference;
         let what = reference.to_string();
         let digest = match &reference.digest {
@@ -171,6 +180,15 @@ impl Registries {
         source: &OciSource,
         resolved: &Resolved,
     ) -> Result<config::Config, OciError> {
+        let config = self.read_config(source, resolved);
+        self.clear_if_refused(source, config)
+    }
+
+    fn read_config(
+        &self,
+        source: &OciSource,
+        resolved: &Resolved,
+    ) -> Result<config::Config, OciError> {
         let descriptor = &resolved.manifest.config;
         let what = source.reference.to_string();
         if descriptor.size > config::LARGEST {
@@ -180,7 +198,9 @@ impl Registries {
             });
         }
         let path = self.cache.blob(descriptor.digest.hex(), |path| {
-            self.blob(source, descriptor, &format!("{what} config"), None, path)
+            self.blob(source, descriptor, &format!("{what} config"), None, path)?;
+            self.was_fetched(source, &descriptor.digest);
+            Ok::<_, OciError>(())
         })?;
         config::parse(
             &fs_err::read(path)?,
@@ -191,7 +211,7 @@ impl Registries {
     }
 
     /// All layers, fetched, checked and laid over one another. What was fetched of an
-    /// image that is then refused is not kept.
+    /// image that is then refused is not kept, its manifest and configuration neither.
     ///
     /// # Errors
     /// When a layer cannot be fetched, or is not what its digests say, or is none.
@@ -206,23 +226,50 @@ impl Registries {
         let names: Vec<String> = (1..=layers.len())
             .map(|number| format!("{} layer {number}/{}", source.reference, layers.len()))
             .collect();
-        let fetched = Mutex::new(Vec::new());
         let tree = unpack::layers(&names, self.limits, |number, budget| {
             let work = LayerWork {
                 source,
                 descriptor: &layers[number],
                 name: &names[number],
                 diff_id: &config.diff_ids[number],
-                fetched: &fetched,
             };
             self.layer(&work, spool, budget)
         });
-        if tree.as_ref().is_err_and(OciError::is_images_fault) {
-            for digest in fetched.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                self.cache.forget_blob(Digest::hex(&digest))?;
+        if tree.is_ok() {
+            self.fetched().remove(source);
+        }
+        self.clear_if_refused(source, tree)
+    }
+
+    fn fetched(&self) -> MutexGuard<'_, HashMap<OciSource, Vec<Digest>>> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn was_fetched(&self, source: &OciSource, digest: &Digest) {
+        let mut fetched = self.fetched();
+        fetched
+            .entry(source.clone())
+            .or_default()
+            .push(digest.clone());
+    }
+
+    /// Takes what was fetched of an image out of the cache again where `result` says
+    /// that the image is at fault, and what its tag was found to be.
+    fn clear_if_refused<T>(
+        &self,
+        source: &OciSource,
+        result: Result<T, OciError>,
+    ) -> Result<T, OciError> {
+        if result.as_ref().is_err_and(OciError::is_images_fault) {
+            let fetched = self.fetched().remove(source).unwrap_or_default();
+            if source.reference.digest.is_none() {
+                self.cache.forget("oci-tag", &tag_key(source))?;
+            }
+            for digest in fetched {
+                self.cache.forget_blob(digest.hex())?;
             }
         }
-        tree
+        result
     }
 
     /// Fetches a layer and takes it apart meanwhile.
@@ -253,8 +300,7 @@ impl Registries {
                 tail.begin(path.to_owned());
                 let landed = |length| tail.landed(length);
                 self.blob(work.source, work.descriptor, work.name, Some(&landed), path)?;
-                let mut fetched = work.fetched.lock().unwrap_or_else(PoisonError::into_inner);
-                fetched.push(digest.clone());
+                self.was_fetched(work.source, digest);
                 Ok::<_, OciError>(())
             });
             match &path {
@@ -276,7 +322,7 @@ impl Registries {
     /// The digest a tag stands for.
     fn tag(&self, source: &OciSource) -> Result<Digest, OciError> {
         let reference = &source.reference;
-        let key = Key::new("oci-tag-v1").with("reference", reference.to_string());
+        let key = tag_key(source);
         if self.offline {
             let known = self.cache.get("oci-tag", &key);
             let text = known.and_then(|path| fs_err::read_to_string(path).ok());
@@ -323,6 +369,7 @@ impl Registries {
         }
         self.cache.blob(digest.hex(), |blob| {
             fs_err::rename(&path, blob)?;
+            self.was_fetched(source, &digest);
             Ok::<_, OciError>(())
         })?;
         self.cache.replace("oci-tag", &key, |path| {
@@ -350,8 +397,9 @@ impl Registries {
                     validators: None,
                 };
                 self.get(source, endpoint, &want, Some(manifest::ACCEPT), None, path)
-            })
-            .map(drop)
+            })?;
+            self.was_fetched(source, digest);
+            Ok::<_, OciError>(())
         })?;
         Ok(fs_err::read(path)?)
     }
@@ -389,8 +437,11 @@ struct LayerWork<'a> {
     descriptor: &'a Descriptor,
     name: &'a str,
     diff_id: &'a Digest,
-    /// Those that were not in the cache.
-    fetched: &'a Mutex<Vec<Digest>>,
+}
+
+/// Under which is kept what a tag was found to be.
+fn tag_key(source: &OciSource) -> Key {
+    Key::new("oci-tag-v1").with("reference", source.reference.to_string())
 }
 
 /// For the report: where an image came from.

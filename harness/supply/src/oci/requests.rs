@@ -72,6 +72,11 @@ impl Registries {
         let http = self.client(loopback);
         let endpoint = match http.answers(&format!("{}/v2/", secure.base)) {
             Ok(()) => secure,
+            // It does speak TLS, and is not who it should be: asked without, it would
+            // only say that it wants TLS.
+            Err(refused @ HttpError::Certificate { .. }) if !source.insecure => {
+                return Err(refused.into());
+            }
             Err(over_tls) => match http.answers(&format!("{}/v2/", plain.base)) {
                 Ok(()) => plain,
                 Err(without) => {

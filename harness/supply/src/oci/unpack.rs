@@ -18,8 +18,13 @@ const AT_ONCE: usize = 4;
 /// advice for what every reader should take.
 const LARGEST_WINDOW: u32 = 27;
 
-/// Bytes a layer's archive may have beyond those of its files: headers and padding.
-const OVERHEAD: u64 = 4 << 30;
+/// Bytes of a layer's archive for each entry beyond those of its file: its header, one
+/// of PAX with a short body, padding.
+const OVERHEAD: u64 = 2048;
+
+/// Bytes of a layer's archive beyond all that: long names and attributes, of which
+/// [`Budget`] takes 128 MiB, and what the archive is filled up with at its end.
+const SLACK: u64 = 192 << 20;
 
 /// Takes all layers apart, some at once, and lays them over one another. `read` takes
 /// one apart: its number and what all of them share.
@@ -58,10 +63,13 @@ pub fn layers(
     for (name, place) in names.iter().zip(done) {
         match place.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(layer) if !missing => {
-                layer?.apply(&mut tree).map_err(|source| OciError::Apply {
-                    layer: name.clone(),
-                    source,
-                })?;
+                let layer = layer?;
+                layer
+                    .apply(&mut tree, limits.entries)
+                    .map_err(|source| OciError::Apply {
+                        layer: name.clone(),
+                        source,
+                    })?;
             }
             // The one that failed is further up: its error is what counts.
             Some(layer) => {
@@ -89,7 +97,11 @@ pub fn layer(
     let mut hashed = Hashed {
         inner: plain(name, source)?,
         hash: Sha256::new(),
-        left: limits.bytes.saturating_add(OVERHEAD),
+        left: limits
+            .entries
+            .saturating_mul(OVERHEAD)
+            .saturating_add(limits.bytes)
+            .saturating_add(SLACK),
     };
     let mut layer = Layer::default();
     let members = read_members_within(&mut hashed, spool, budget, |member| {

@@ -87,7 +87,8 @@ pub(super) fn version(recipe: &Recipe, tool: &Tool) -> Result<String, ToolError>
 }
 
 fn parse_version(text: &str, prefix: &str) -> Option<String> {
-    let rest = text.lines().find_map(|line| line.strip_prefix(prefix))?;
+    // Some put their own path before it.
+    let (_, rest) = text.lines().find_map(|line| line.split_once(prefix))?;
     let version = rest.split([' ', '\t', '(', ',']).next()?;
     numbers(version)?;
     Some(version.to_owned())
@@ -129,6 +130,11 @@ mod tests {
             None
         );
         assert_eq!(parse_version("", QEMU.version_prefix), None);
+        let registry = "/x/bin/docker-registry github.com/docker/distribution 2.8.2+ds1\n";
+        assert_eq!(
+            parse_version(registry, " github.com/docker/distribution ").as_deref(),
+            Some("2.8.2+ds1")
+        );
     }
 
     #[test]

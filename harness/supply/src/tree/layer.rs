@@ -29,6 +29,16 @@ pub enum LayerError {
     /// The tree refuses a member.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// Directories that no member names come to more than an image may have.
+    #[error("{}: with the directories it is in the image has {what}{}", path.display(), variable.map(|name| format!("\nhint: {name} allows more")).unwrap_or_default())]
+    Implied {
+        /// The member.
+        path: PathBuf,
+        /// What there is too much of, and the limit.
+        what: String,
+        /// The environment's variable that sets the limit.
+        variable: Option<&'static str>,
+    },
 }
 
 /// The members of one layer, in the archive's order.
@@ -53,18 +63,27 @@ impl Layer {
         self.members.is_empty()
     }
 
-    /// Lays it over `tree`. After an error the tree is worthless.
+    /// Lays it over `tree`, which may come to so many entries. After an error the tree
+    /// is worthless.
     ///
     /// # Errors
-    /// When a path climbs out of the tree or leads through a file, or a hard link
-    /// names what is in no layer.
-    pub fn apply(self, tree: &mut Tree) -> Result<(), LayerError> {
+    /// When a path climbs out of the tree or leads through a file, a hard link names
+    /// what is in no layer, or there are too many entries.
+    pub fn apply(self, tree: &mut Tree, most: u64) -> Result<(), LayerError> {
         let below = links_below(&self.members, tree);
         let mut own = Own {
             first: tree.inodes.len(),
             names: HashSet::new(),
         };
         for member in self.members {
+            // Before it is put in: one member adds 2,048 at most.
+            if let Some((what, variable)) = tree.beyond(most) {
+                return Err(LayerError::Implied {
+                    path: path::display(member.path()),
+                    what,
+                    variable,
+                });
+            }
             match member {
                 Member::Inode { path, inode } => put(tree, &mut own, relative(&path), inode)?,
                 Member::Link { path, target } => {

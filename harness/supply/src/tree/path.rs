@@ -13,6 +13,9 @@ const MAX_LINKS: usize = 40;
 /// The longest name Linux takes, bytes.
 const MAX_NAME: usize = 255;
 
+/// The longest path Linux takes, bytes: PATH_MAX without the NUL at its end.
+pub(super) const MAX_PATH: usize = 4095;
+
 /// Why a path is not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -40,6 +43,12 @@ pub enum PathError {
         /// As given.
         path: PathBuf,
     },
+    /// More than 4095 bytes, as it stands or with the links on the way followed.
+    #[error("{}…: the path is longer than {MAX_PATH} bytes", start.display())]
+    TooLong {
+        /// How it begins.
+        start: PathBuf,
+    },
     /// It leads through something that is no directory.
     #[error("{}: {} on the way is not a directory", path.display(), obstacle.display())]
     NotADirectory {
@@ -63,9 +72,13 @@ pub(super) enum Last {
     Followed,
 }
 
-/// For messages.
+/// For messages: of a long one its beginning and its end.
 pub(super) fn display(path: &[u8]) -> PathBuf {
-    PathBuf::from(OsString::from_vec(path.to_vec()))
+    let shown = match path.len() {
+        0..=320 => path.to_vec(),
+        length => [&path[..200], "…".as_bytes(), &path[length - 80..]].concat(),
+    };
+    PathBuf::from(OsString::from_vec(shown))
 }
 
 fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
@@ -76,9 +89,13 @@ fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 /// Refuses paths that must not come from an archive.
 ///
 /// # Errors
-/// When it climbs out, is absolute, has a NUL byte or a name that is too long.
+/// When it climbs out, is absolute, has a NUL byte, or is too long or has a name that
+/// is.
 pub fn check(path: &[u8]) -> Result<(), PathError> {
     let shown = || display(path);
+    if path.len() > MAX_PATH {
+        return Err(too_long(path));
+    }
     if path.contains(&0) {
         return Err(PathError::Nul { path: shown() });
     }
@@ -94,6 +111,12 @@ pub fn check(path: &[u8]) -> Result<(), PathError> {
         }
     }
     Ok(())
+}
+
+pub(super) fn too_long(path: &[u8]) -> PathError {
+    PathError::TooLong {
+        start: display(&path[..path.len().min(60)]),
+    }
 }
 
 /// Where `path` leads with the tree's root as `/`: `..` in a link's target stops
@@ -113,6 +136,9 @@ pub(super) fn resolve(tree: &Tree, path: &[u8], last: Last) -> Result<Vec<u8>, P
             place.push(b'/');
         }
         place.extend_from_slice(&name);
+        if place.len() > MAX_PATH {
+            return Err(too_long(&place));
+        }
         let Some(inode) = tree.get(&place) else {
             continue;
         };

@@ -55,13 +55,15 @@ pub(super) fn append(body: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     body.push(b'\n');
 }
 
-/// The last record of this key: later ones win.
+/// The last record of this key: later ones win, and one without a value takes back
+/// what was said before (POSIX, pax Extended Header).
 pub(super) fn last<'records>(records: &'records Records, key: &[u8]) -> Option<&'records [u8]> {
     records
         .iter()
         .rev()
         .find(|(name, _)| name == key)
         .map(|(_, value)| value.as_slice())
+        .filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]
@@ -96,5 +98,18 @@ mod tests {
         ] {
             assert!(parse(body).is_err(), "{}", String::from_utf8_lossy(body));
         }
+    }
+
+    #[test]
+    fn a_record_without_a_value_takes_back_what_was_said() {
+        let of = |values: &[&str]| -> Records {
+            let records = values.iter();
+            records
+                .map(|value| (b"path".to_vec(), value.as_bytes().to_vec()))
+                .collect()
+        };
+        assert_eq!(last(&of(&["a", "b"]), b"path"), Some(&b"b"[..]));
+        assert_eq!(last(&of(&["a", ""]), b"path"), None);
+        assert_eq!(last(&of(&["", "a"]), b"path"), Some(&b"a"[..]));
     }
 }

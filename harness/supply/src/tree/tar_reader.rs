@@ -133,13 +133,36 @@ impl Member {
 /// # Errors
 /// When the archive is broken, or holds what a tree refuses.
 pub fn read_tar(source: impl Read, spool: &Arc<Spool>, tree: &mut Tree) -> Result<(), TarError> {
-    read_members(source, spool, |member| {
-        match member {
-            Member::Inode { path, inode } => tree.insert(&path, inode)?,
-            Member::Link { path, target } => tree.link(&path, &target)?,
+    read_members(source, spool, |member| Ok(put(member, tree)?))
+}
+
+/// The same, as long as what comes is within the budget.
+///
+/// # Errors
+/// Those of [`read_tar`], and when there is too much.
+pub fn read_tar_within(
+    source: impl Read,
+    spool: &Arc<Spool>,
+    budget: &Budget,
+    tree: &mut Tree,
+) -> Result<(), TarError> {
+    read_members_within(compression::decompress(source)?, spool, budget, |member| {
+        if let Some((what, variable)) = tree.beyond(budget.entries) {
+            return Err(TarError::Budget {
+                path: path::display(member.path()),
+                what,
+                variable,
+            });
         }
-        Ok(())
+        Ok(put(member, tree)?)
     })
+}
+
+fn put(member: Member, tree: &mut Tree) -> Result<(), TreeError> {
+    match member {
+        Member::Inode { path, inode } => tree.insert(&path, inode),
+        Member::Link { path, target } => tree.link(&path, &target),
+    }
 }
 
 /// What all archives of one image together may hold: a decompression bomb, or a
@@ -155,7 +178,7 @@ pub struct Budget {
 
 impl Budget {
     /// The most bytes of names and extended attributes, which are kept in memory.
-    const NAMES: u64 = 256 << 20;
+    const NAMES: u64 = 128 << 20;
 
     /// At most so many bytes in files (holes count) and so many entries.
     pub fn new(bytes: u64, entries: u64) -> Self {
@@ -376,7 +399,7 @@ fn member<R: Read>(
                 uid: head.uid,
                 gid: head.gid,
                 mtime: head.mtime,
-                xattrs: head.xattrs.into_iter().collect(),
+                xattrs: head.xattrs,
             },
         },
     })

@@ -3,6 +3,7 @@
 //! The tar crate decodes the header's fields. Its own iterator is not used: it
 //! refuses extended attributes that hold a newline and knows no PAX sparse files.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
@@ -12,8 +13,8 @@ use super::tar_reader::TarError;
 
 const BLOCK: u64 = 512;
 
-/// The longest extension header taken, bytes: paths are at most 4 KiB, extended
-/// attributes of one file at most 64 KiB each.
+/// The most bytes of extension headers taken of one member: paths are at most 4 KiB,
+/// extended attributes of one file at most 64 KiB each.
 const MAX_EXTENSION: u64 = 4 << 20;
 
 /// The most parts of one sparse file.
@@ -38,7 +39,7 @@ pub(super) struct Head {
     pub(super) mtime: i64,
     pub(super) major: u32,
     pub(super) minor: u32,
-    pub(super) xattrs: Records,
+    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Bytes of the file.
     pub(super) size: u64,
     /// Where the data in the archive belongs; none: it is the whole file.
@@ -77,15 +78,16 @@ impl<R: Read> Stream<R> {
     /// The next member; none at the archive's end, after reading the stream to
     /// its own, so that a compressor's checksum is checked.
     pub(super) fn next(&mut self) -> Result<Option<Head>, TarError> {
-        let mut records = self.globals.clone();
+        let mut records = Records::new();
         let mut long_path = None;
         let mut long_link = None;
+        // Of all extension headers that stand before this member, bytes.
+        let mut extensions = 0;
         loop {
             self.skip()?;
             let at = self.position;
             let Some(header) = self.header()? else {
-                if long_path.is_some() || long_link.is_some() || records.len() != self.globals.len()
-                {
+                if long_path.is_some() || long_link.is_some() || !records.is_empty() {
                     return Err(TarError::Extension {
                         at,
                         reason: "no member follows it",
@@ -97,22 +99,24 @@ impl<R: Read> Stream<R> {
             let kind = header.entry_type();
             match kind {
                 EntryType::GNULongName => {
-                    long_path = Some(without_nul(self.extension(&header, at)?))
+                    let name = self.extension(&header, at, &mut extensions)?;
+                    long_path = Some(without_nul(name));
                 }
                 EntryType::GNULongLink => {
-                    long_link = Some(without_nul(self.extension(&header, at)?))
+                    let name = self.extension(&header, at, &mut extensions)?;
+                    long_link = Some(without_nul(name));
                 }
-                EntryType::XHeader => records.extend(self.records(&header, at)?),
+                EntryType::XHeader => {
+                    records.extend(self.records(&header, at, &mut extensions)?);
+                }
                 EntryType::XGlobalHeader => {
-                    self.globals = self.records(&header, at)?;
-                    // What came before for this member still overrides them.
-                    let own = std::mem::replace(&mut records, self.globals.clone());
-                    records.extend(own);
+                    self.globals = self.records(&header, at, &mut extensions)?;
                 }
                 _ => {
-                    return self
-                        .head(&header, at, records, long_path, long_link)
-                        .map(Some);
+                    // What is said of this member alone overrides the rest.
+                    let mut all = self.globals.clone();
+                    all.append(&mut records);
+                    return self.head(&header, at, all, long_path, long_link).map(Some);
                 }
             }
         }
@@ -190,10 +194,18 @@ impl<R: Read> Stream<R> {
         };
         self.expect(stored, at)?;
         let (size, extents) = self.sparse(header, at, &records, kind, stored)?;
-        let xattrs = records
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.strip_prefix(pax::XATTR)?.to_vec(), value)))
-            .collect();
+        let mut xattrs = BTreeMap::new();
+        for (key, value) in records {
+            let Some(name) = key.strip_prefix(pax::XATTR) else {
+                continue;
+            };
+            // As of any record: none at all takes back what was said before.
+            if value.is_empty() {
+                xattrs.remove(name);
+            } else {
+                xattrs.insert(name.to_vec(), value);
+            }
+        }
         Ok(Head {
             path,
             link,
@@ -377,18 +389,31 @@ impl<R: Read> Stream<R> {
         Ok(())
     }
 
-    fn records(&mut self, header: &Header, at: u64) -> Result<Records, TarError> {
-        let body = self.extension(header, at)?;
+    fn records(
+        &mut self,
+        header: &Header,
+        at: u64,
+        extensions: &mut u64,
+    ) -> Result<Records, TarError> {
+        let body = self.extension(header, at, extensions)?;
         pax::parse(&body).map_err(|reason| TarError::Extension { at, reason })
     }
 
-    fn extension(&mut self, header: &Header, at: u64) -> Result<Vec<u8>, TarError> {
+    /// An extension header's body. `extensions` counts the bytes of all of a member's:
+    /// any number of them may stand before it.
+    fn extension(
+        &mut self,
+        header: &Header,
+        at: u64,
+        extensions: &mut u64,
+    ) -> Result<Vec<u8>, TarError> {
         let size = header.entry_size().map_err(|source| TarError::Header {
             at,
             field: "size",
             source,
         })?;
-        if size > MAX_EXTENSION {
+        *extensions = extensions.saturating_add(size);
+        if *extensions > MAX_EXTENSION {
             return Err(TarError::Extension {
                 at,
                 reason: "longer than any name or attribute can be",

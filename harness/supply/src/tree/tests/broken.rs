@@ -141,6 +141,85 @@ fn lying_sparse_files_are_refused() {
     }
 }
 
+#[test]
+fn what_stands_before_a_member_is_bounded_all_together() {
+    let mebibyte = vec![b'x'; 1 << 20];
+    let with = |headers: usize| {
+        let mut builder = Builder::new(Vec::new());
+        for _ in 0..headers {
+            builder
+                .append_pax_extensions([("comment", &mebibyte[..])])
+                .unwrap();
+        }
+        file(&mut builder, "a", b"x");
+        finish(builder)
+    };
+    assert_eq!(bytes(&read(&with(3)).unwrap(), "a"), b"x");
+    let error = read(&with(4)).unwrap_err();
+    assert!(matches!(error, TarError::Extension { .. }), "{error}");
+}
+
+#[test]
+fn the_later_of_two_global_headers_counts() {
+    let mut archive = Vec::new();
+    for value in ["first", "second"] {
+        let mut body = Vec::new();
+        crate::tree::pax::append(&mut body, b"path", value.as_bytes());
+        let mut global = header(EntryType::XGlobalHeader, 0o644, body.len() as u64);
+        global.set_cksum();
+        archive.extend_from_slice(global.as_bytes());
+        archive.extend_from_slice(&body);
+        archive.resize(archive.len().next_multiple_of(512), 0);
+    }
+    let mut builder = Builder::new(Vec::new());
+    file(&mut builder, "its own", b"x");
+    archive.extend(finish(builder));
+    assert_eq!(bytes(&read(&archive).unwrap(), "second"), b"x");
+}
+
+#[test]
+fn paths_and_links_longer_than_linux_takes_are_refused() {
+    let long = |length: usize| "a/".repeat(length / 2) + "f";
+    let mut tree = Tree::new();
+    tree.insert(long(4094).as_bytes(), Inode::file(0o644, "x"))
+        .unwrap();
+    for (path, inode) in [
+        (long(4096), Inode::file(0o644, "x")),
+        ("link".to_owned(), Inode::symlink(long(4096))),
+        ("link".to_owned(), Inode::symlink("a\0b")),
+    ] {
+        let error = tree.insert(path.as_bytes(), inode).unwrap_err();
+        assert!(matches!(error, TreeError::Path(_)), "{error}");
+    }
+    // Short as it stands, long with the link on the way followed.
+    tree.insert(b"deep", Inode::symlink(long(4000))).unwrap();
+    let error = tree.insert(
+        format!("deep/{}", long(200)).as_bytes(),
+        Inode::file(0o644, "x"),
+    );
+    assert!(
+        matches!(error, Err(TreeError::Path(PathError::TooLong { .. }))),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn a_tar_is_held_to_a_budget() {
+    let mut builder = Builder::new(Vec::new());
+    file(&mut builder, "a/b/c/d", b"x");
+    file(&mut builder, "e", b"x");
+    let archive = finish(builder);
+    let within = |bytes, entries| {
+        let budget = Budget::new(bytes, entries);
+        read_tar_within(&archive[..], &spool(), &budget, &mut Tree::new())
+    };
+    within(2, 5).unwrap();
+    for (bytes, entries) in [(1, 5), (2, 1), (2, 3)] {
+        let error = within(bytes, entries).unwrap_err();
+        assert!(matches!(error, TarError::Budget { .. }), "{error}");
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2048), at in 0_usize..3000) {
