@@ -37,7 +37,7 @@ const DOCKER_REGISTRY: Recipe = Recipe {
     package: "docker-registry",
     packages: &["docker-registry"],
     place: |path| program(path, "docker-registry"),
-    modules: None,
+    suite: "bookworm",
     data: &[],
 };
 
@@ -52,7 +52,7 @@ const SKOPEO: Recipe = Recipe {
     package: "skopeo",
     packages: &["skopeo"],
     place: |path| program(path, "skopeo"),
-    modules: None,
+    suite: "bookworm",
     data: &[],
 };
 
@@ -66,7 +66,7 @@ const UMOCI: Recipe = Recipe {
     package: "umoci",
     packages: &["umoci"],
     place: |path| program(path, "umoci"),
-    modules: None,
+    suite: "bookworm",
     data: &[],
 };
 
@@ -80,7 +80,7 @@ const UNSQUASHFS: Recipe = Recipe {
     package: "squashfs-tools",
     packages: &["squashfs-tools"],
     place: |path| program(path, "unsquashfs"),
-    modules: None,
+    suite: "bookworm",
     data: &[],
 };
 
