@@ -8,6 +8,12 @@ use super::create;
 use crate::error::{Error, Result};
 use crate::kernel_log;
 
+/// A cgroup that stays, as a host always has some. When the first with a memory
+/// controller comes and when the last goes the kernel rewrites its own code (the
+/// static key of socket memory accounting), which under emulation each cell would
+/// pay for.
+const KEPT: &str = "kept";
+
 /// Mounts it and hands every controller down to the cgroups of the cells.
 /// Returns the controllers handed down.
 ///
@@ -27,6 +33,7 @@ pub(super) fn mount(root: &str) -> Result<Vec<String>> {
             kernel_log::note(&format!("cgroup2 controller {name} not usable: {error}"));
         }
     }
+    create(&format!("{root}/{KEPT}"))?;
     let usable = fs::read_to_string(&handed_down).map_err(Error::file("read", &handed_down))?;
     Ok(usable.split_whitespace().map(str::to_owned).collect())
 }
