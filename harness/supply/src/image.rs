@@ -18,7 +18,9 @@ use crate::oci::archive::{self, Archive};
 use crate::oci::{self, Digest, ImageConfig, Limits, OciError, Registries};
 use crate::progress::Progress;
 use crate::tools::{Tool, ToolError};
-use crate::tree::{self, ContentError, DirectoryError, Inode, Spool, TarError, Tree, TreeError};
+use crate::tree::{
+    self, Budget, ContentError, DirectoryError, Inode, Spool, TarError, Tree, TreeError,
+};
 
 mod download;
 
@@ -198,7 +200,9 @@ impl Maker<'_> {
             );
         }
         let sha256 = sha256_of(path)?;
-        self.tar(&sha256, path_of("tarball", path), || Ok(path.to_path_buf()))
+        self.tar(&sha256, path_of("tarball", path), limits, || {
+            Ok(path.to_path_buf())
+        })
     }
 
     /// A tar of a root file system that is fetched.
@@ -206,6 +210,7 @@ impl Maker<'_> {
         &self,
         http: &Http,
         source: &plan::DownloadSource,
+        limits: Limits,
     ) -> Result<ImageDisk, ImageError> {
         let sha256 = match &source.checksum {
             plan::Checksum::Sha256(sha256) => sha256.clone(),
@@ -215,7 +220,7 @@ impl Maker<'_> {
             ("tarball".to_owned(), source.url.clone()),
             ("sha256".to_owned(), sha256.clone()),
         ]);
-        self.tar(&sha256, words, || {
+        self.tar(&sha256, words, limits, || {
             fetched(self.cache, http, &source.url, &sha256)
         })
     }
@@ -224,15 +229,17 @@ impl Maker<'_> {
         &self,
         sha256: &str,
         source: BTreeMap<String, String>,
+        limits: Limits,
         fetch: impl FnOnce() -> Result<PathBuf, ImageError>,
     ) -> Result<ImageDisk, ImageError> {
         let key = Key::new("tarball-v1").with("sha256", sha256);
         let disk = self.disk(key, || {
             let path = fetch()?;
             let spool = self.spool()?;
-            let mut tree = Tree::new();
+            let mut tree = Tree::bounded(limits.entries);
+            let budget = Budget::new(limits.bytes, limits.entries);
             let file = fs::File::open(&path)?;
-            tree::read_tar(file, &spool, &mut tree)
+            tree::read_tar(file, &spool, &budget, &mut tree)
                 .map_err(|source| ImageError::Tarball { path, source })?;
             let record = Record {
                 digest: format!("sha256:{sha256}"),

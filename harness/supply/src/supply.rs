@@ -368,7 +368,9 @@ impl Supply {
             }
             plan::ImageSource::Directory(folder) => maker.directory(folder),
             plan::ImageSource::Tarball(path) => maker.tarball(path, self.registries.limits()),
-            plan::ImageSource::Download(source) => maker.download(&self.http, source),
+            plan::ImageSource::Download(source) => {
+                maker.download(&self.http, source, self.registries.limits())
+            }
             plan::ImageSource::Oci(source) => maker.oci(&self.registries, source),
             plan::ImageSource::Archive(source) => maker.archive(source, self.registries.limits()),
             plan::ImageSource::Daemon(source) => maker.daemon(source, self.registries.limits()),

@@ -6,6 +6,9 @@
 //! it stands. Members are put in in the archive's order, each through the links as
 //! they are by then. A hard link can name a file of a layer below that this layer
 //! takes out: so what links name is looked up before anything is removed.
+//!
+//! A member of any kind that is called so is a whiteout: the specification has no
+//! other names that begin with `.wh.`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -16,6 +19,9 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// What aufs kept for itself begins so, and is nothing of an image's.
 const AUFS: &[u8] = b".wh..wh.";
+/// Where aufs kept files that hard links of the same layer name. Docker's layers made
+/// on aufs have it: the links count, the folder does not.
+const AUFS_LINKS: &[u8] = b".wh..wh.plnk";
 
 /// Why a layer cannot be laid over a tree.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +71,9 @@ impl Layer {
             names: HashSet::new(),
         };
         for member in self.members {
+            if mark(tree, &own, relative(member.path()))? {
+                continue;
+            }
             match member {
                 Member::Inode { path, inode } => put(tree, &mut own, relative(&path), inode)?,
                 Member::Link { path, target } => {
@@ -72,7 +81,8 @@ impl Layer {
                     match tree.link(path, target) {
                         // Taken out by this layer, or never there.
                         Err(TreeError::LinkTarget { .. }) if below.contains_key(target) => {
-                            tree.link_number(path, below[target])?;
+                            let place = tree.place(path)?;
+                            tree.link_place(place, below[target])?;
                         }
                         other => other?,
                     }
@@ -80,6 +90,7 @@ impl Layer {
                 }
             }
         }
+        tree.remove(AUFS_LINKS)?;
         Ok(())
     }
 }
@@ -113,30 +124,36 @@ fn links_below(members: &[Member], tree: &Tree) -> HashMap<Vec<u8>, usize> {
         .collect()
 }
 
-fn put(tree: &mut Tree, own: &mut Own, path: &[u8], inode: Inode) -> Result<(), LayerError> {
+/// Does what a member called so marks, if it is no file of the image but a mark.
+fn mark(tree: &mut Tree, own: &Own, path: &[u8]) -> Result<bool, LayerError> {
+    path::check(path).map_err(TreeError::from)?;
     let (folder, name) = split(path);
     if name == OPAQUE {
         let folder = tree.place_of_folder(folder)?;
         tree.remove_below(&folder, own.first, &own.names);
-        return Ok(());
+        return Ok(true);
     }
     if name.starts_with(AUFS) {
-        return Ok(());
+        return Ok(true);
     }
-    if let Some(gone) = name.strip_prefix(WHITEOUT) {
-        if matches!(gone, b"" | b"." | b"..") {
-            return Err(LayerError::Whiteout {
-                path: path::display(path),
-            });
-        }
-        let mut place = tree.place_of_folder(folder)?;
-        if !place.is_empty() {
-            place.push(b'/');
-        }
-        place.extend_from_slice(gone);
-        tree.remove_from_below(&place, own.first, &own.names);
-        return Ok(());
+    let Some(gone) = name.strip_prefix(WHITEOUT) else {
+        return Ok(false);
+    };
+    if matches!(gone, b"" | b"." | b"..") {
+        return Err(LayerError::Whiteout {
+            path: path::display(path),
+        });
     }
+    let mut place = tree.place_of_folder(folder)?;
+    if !place.is_empty() {
+        place.push(b'/');
+    }
+    place.extend_from_slice(gone);
+    tree.remove_from_below(&place, own.first, &own.names);
+    Ok(true)
+}
+
+fn put(tree: &mut Tree, own: &mut Own, path: &[u8], inode: Inode) -> Result<(), LayerError> {
     let again = inode.is_directory();
     tree.insert(path, inode)?;
     if again {
@@ -153,8 +170,11 @@ fn put(tree: &mut Tree, own: &mut Own, path: &[u8], inode: Inode) -> Result<(), 
     Ok(())
 }
 
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    let path = path.strip_suffix(b"/").unwrap_or(path);
+/// A path's folder and its last name; slashes and dots at its end are of neither.
+fn split(mut path: &[u8]) -> (&[u8], &[u8]) {
+    while let [before @ .., b'/'] | [before @ .., b'/', b'.'] = path {
+        path = before;
+    }
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),
@@ -162,18 +182,6 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 impl Tree {
-    /// Gives the file of this number another name.
-    fn link_number(&mut self, path: &[u8], number: usize) -> Result<(), TreeError> {
-        let place = self.place(path)?;
-        if place.is_empty() {
-            return Err(TreeError::RootReplaced);
-        }
-        self.make_parents(&place);
-        self.remove_place(&place);
-        self.names.insert(place, number);
-        Ok(())
-    }
-
     /// Where a folder's content is: a link to it is followed, as the links on the way.
     fn place_of_folder(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
         path::check(path)?;

@@ -13,6 +13,12 @@ const MAX_LINKS: usize = 40;
 /// The longest name Linux takes, bytes.
 const MAX_NAME: usize = 255;
 
+/// The longest path Linux takes, bytes; with its NUL that is PATH_MAX.
+const MAX_PATH: usize = 4095;
+
+/// How much of a path that is too long is shown, bytes.
+const SHOWN: usize = 80;
+
 /// Why a path is not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
@@ -39,6 +45,12 @@ pub enum PathError {
     NameTooLong {
         /// As given.
         path: PathBuf,
+    },
+    /// More than 4095 bytes, as it stands or once the links on its way are followed.
+    #[error("{}…: the path is longer than {MAX_PATH} bytes", begins.display())]
+    TooLong {
+        /// Its beginning.
+        begins: PathBuf,
     },
     /// It leads through something that is no directory.
     #[error("{}: {} on the way is not a directory", path.display(), obstacle.display())]
@@ -76,8 +88,11 @@ fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 /// Refuses paths that must not come from an archive.
 ///
 /// # Errors
-/// When it climbs out, is absolute, has a NUL byte or a name that is too long.
+/// When it climbs out, is absolute, has a NUL byte, or it or a name is too long.
 pub fn check(path: &[u8]) -> Result<(), PathError> {
+    if path.len() > MAX_PATH {
+        return Err(too_long(path));
+    }
     let shown = || display(path);
     if path.contains(&0) {
         return Err(PathError::Nul { path: shown() });
@@ -94,6 +109,12 @@ pub fn check(path: &[u8]) -> Result<(), PathError> {
         }
     }
     Ok(())
+}
+
+fn too_long(path: &[u8]) -> PathError {
+    PathError::TooLong {
+        begins: display(&path[..path.len().min(SHOWN)]),
+    }
 }
 
 /// Where `path` leads with the tree's root as `/`: `..` in a link's target stops
@@ -113,6 +134,9 @@ pub(super) fn resolve(tree: &Tree, path: &[u8], last: Last) -> Result<Vec<u8>, P
             place.push(b'/');
         }
         place.extend_from_slice(&name);
+        if place.len() > MAX_PATH {
+            return Err(too_long(path));
+        }
         let Some(inode) = tree.get(&place) else {
             continue;
         };

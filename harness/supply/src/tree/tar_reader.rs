@@ -128,12 +128,18 @@ impl Member {
     }
 }
 
-/// Reads a tar archive, compressed or not, and puts all of it into `tree`.
+/// Reads a tar archive, compressed or not, and puts all of it into `tree`, as long as
+/// it is within the budget.
 ///
 /// # Errors
-/// When the archive is broken, or holds what a tree refuses.
-pub fn read_tar(source: impl Read, spool: &Arc<Spool>, tree: &mut Tree) -> Result<(), TarError> {
-    read_members(source, spool, |member| {
+/// When the archive is broken or too large, or holds what a tree refuses.
+pub fn read_tar(
+    source: impl Read,
+    spool: &Arc<Spool>,
+    budget: &Budget,
+    tree: &mut Tree,
+) -> Result<(), TarError> {
+    read_members_within(compression::decompress(source)?, spool, budget, |member| {
         match member {
             Member::Inode { path, inode } => tree.insert(&path, inode)?,
             Member::Link { path, target } => tree.link(&path, &target)?,
@@ -252,14 +258,22 @@ pub(crate) struct Indexed {
 pub(crate) fn index_tar(source: impl Read, most: usize) -> Result<Vec<Indexed>, TarError> {
     let mut stream = Stream::new(source);
     let mut all = Vec::new();
+    let mut names = 0;
     while let Some(head) = stream.next()? {
         if head.extents.is_some() {
             continue;
         }
-        if all.len() == most {
+        names += (head.path.len() + head.link.len()) as u64;
+        let what = if all.len() == most {
+            Some(format!("more than {most} files"))
+        } else {
+            (names > Budget::NAMES)
+                .then(|| format!("more than {} MiB of names", Budget::NAMES >> 20))
+        };
+        if let Some(what) = what {
             return Err(TarError::Budget {
                 path: path::display(&head.path),
-                what: format!("more than {most} files"),
+                what,
                 variable: None,
             });
         }

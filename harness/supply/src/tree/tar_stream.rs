@@ -12,8 +12,8 @@ use super::tar_reader::TarError;
 
 const BLOCK: u64 = 512;
 
-/// The longest extension header taken, bytes: paths are at most 4 KiB, extended
-/// attributes of one file at most 64 KiB each.
+/// The longest extension headers of one member taken, bytes, all together: paths are
+/// at most 4 KiB, extended attributes of one file at most 64 KiB each.
 const MAX_EXTENSION: u64 = 4 << 20;
 
 /// The most parts of one sparse file.
@@ -80,12 +80,14 @@ impl<R: Read> Stream<R> {
         let mut records = self.globals.clone();
         let mut long_path = None;
         let mut long_link = None;
+        // Whether an extension waits for its member, and the bytes of all there were.
+        let mut pending = false;
+        let mut extensions = 0;
         loop {
             self.skip()?;
             let at = self.position;
             let Some(header) = self.header()? else {
-                if long_path.is_some() || long_link.is_some() || records.len() != self.globals.len()
-                {
+                if pending {
                     return Err(TarError::Extension {
                         at,
                         reason: "no member follows it",
@@ -97,14 +99,19 @@ impl<R: Read> Stream<R> {
             let kind = header.entry_type();
             match kind {
                 EntryType::GNULongName => {
-                    long_path = Some(without_nul(self.extension(&header, at)?))
+                    long_path = Some(without_nul(self.extension(&header, at, &mut extensions)?));
+                    pending = true;
                 }
                 EntryType::GNULongLink => {
-                    long_link = Some(without_nul(self.extension(&header, at)?))
+                    long_link = Some(without_nul(self.extension(&header, at, &mut extensions)?));
+                    pending = true;
                 }
-                EntryType::XHeader => records.extend(self.records(&header, at)?),
+                EntryType::XHeader => {
+                    records.extend(self.records(&header, at, &mut extensions)?);
+                    pending = true;
+                }
                 EntryType::XGlobalHeader => {
-                    self.globals = self.records(&header, at)?;
+                    self.globals = self.records(&header, at, &mut extensions)?;
                     // What came before for this member still overrides them.
                     let own = std::mem::replace(&mut records, self.globals.clone());
                     records.extend(own);
@@ -128,7 +135,7 @@ impl<R: Read> Stream<R> {
     ) -> Result<Head, TarError> {
         let field = |field: &'static str| move |source| TarError::Header { at, field, source };
         let number = |key: &'static str| -> Result<Option<u64>, TarError> {
-            pax::last(&records, key.as_bytes())
+            pax::given(&records, key.as_bytes())
                 .map(|value| {
                     std::str::from_utf8(value)
                         .ok()
@@ -140,13 +147,13 @@ impl<R: Read> Stream<R> {
                 })
                 .transpose()
         };
-        let record = |key: &[u8]| pax::last(&records, key).map(<[u8]>::to_vec);
+        let record = |key: &[u8]| pax::given(&records, key).map(<[u8]>::to_vec);
         let path = record(b"GNU.sparse.name")
             .or_else(|| record(b"path"))
-            .or(long_path)
+            .or(long_path.filter(|path| !path.is_empty()))
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let link = record(b"linkpath")
-            .or(long_link)
+            .or(long_link.filter(|link| !link.is_empty()))
             .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
             .unwrap_or_default();
         let owner = |value: u64| {
@@ -155,15 +162,20 @@ impl<R: Read> Stream<R> {
                 reason: "an owner or group beyond 32 bits",
             })
         };
-        let uid = number("uid")?.map_or_else(|| header.uid().map_err(field("owner")), Ok)?;
-        let gid = number("gid")?.map_or_else(|| header.gid().map_err(field("group")), Ok)?;
-        let mtime = match pax::last(&records, b"mtime") {
+        let old = header.as_old();
+        let uid = || or_blank(header.uid(), &old.uid).map_err(field("owner"));
+        let uid = number("uid")?.map_or_else(uid, Ok)?;
+        let gid = || or_blank(header.gid(), &old.gid).map_err(field("group"));
+        let gid = number("gid")?.map_or_else(gid, Ok)?;
+        let mtime = match pax::given(&records, b"mtime") {
             Some(value) => seconds(value).ok_or(TarError::Extension {
                 at,
                 reason: "a time that is not a number",
             })?,
             // A two's complement number where it is before 1970.
-            None => header.mtime().map_err(field("time"))?.cast_signed(),
+            None => or_blank(header.mtime(), &old.mtime)
+                .map_err(field("time"))?
+                .cast_signed(),
         };
         let mut kind = header.entry_type();
         if matches!(kind, EntryType::Regular) && path.ends_with(b"/") {
@@ -180,13 +192,19 @@ impl<R: Read> Stream<R> {
             (0, 0)
         };
         let stored = match kind {
-            // POSIX: no data follows these, whatever the size says.
+            // No data follows these, whatever the size says: so do Go's and Python's
+            // readers take it, and so what reads layers. (POSIX lets data follow a
+            // hard link; GNU tar and what makes layers write none, but some a size.)
             EntryType::Directory
+            | EntryType::Link
             | EntryType::Symlink
             | EntryType::Char
             | EntryType::Block
             | EntryType::Fifo => 0,
-            _ => number("size")?.map_or_else(|| header.entry_size().map_err(field("size")), Ok)?,
+            _ => {
+                let size = || or_blank(header.entry_size(), &old.size).map_err(field("size"));
+                number("size")?.map_or_else(size, Ok)?
+            }
         };
         self.expect(stored, at)?;
         let (size, extents) = self.sparse(header, at, &records, kind, stored)?;
@@ -198,7 +216,7 @@ impl<R: Read> Stream<R> {
             path,
             link,
             kind,
-            mode: header.mode().map_err(field("mode"))? & 0o7777,
+            mode: or_blank(header.mode(), &old.mode).map_err(field("mode"))? & 0o7777,
             uid: owner(uid)?,
             gid: owner(gid)?,
             mtime,
@@ -243,18 +261,15 @@ impl<R: Read> Stream<R> {
                 source,
             })?;
             (size, extents)
-        } else if let Some(major) = pax::last(records, b"GNU.sparse.major") {
+        } else if let Some(major) = pax::given(records, b"GNU.sparse.major") {
             if major != b"1" {
                 return Err(refuse("a format other than GNU's 1.0"));
             }
-            let size = pax::last(records, b"GNU.sparse.realsize")
+            let size = pax::given(records, b"GNU.sparse.realsize")
                 .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
                 .ok_or(refuse("no real size"))?;
             (size, self.sparse_map(at)?)
-        } else if records
-            .iter()
-            .any(|(key, _)| key.starts_with(b"GNU.sparse."))
-        {
+        } else if records.keys().any(|key| key.starts_with(pax::SPARSE)) {
             return Err(refuse("a format other than GNU's 1.0"));
         } else {
             return Ok((stored, None));
@@ -377,18 +392,30 @@ impl<R: Read> Stream<R> {
         Ok(())
     }
 
-    fn records(&mut self, header: &Header, at: u64) -> Result<Records, TarError> {
-        let body = self.extension(header, at)?;
+    fn records(
+        &mut self,
+        header: &Header,
+        at: u64,
+        extensions: &mut u64,
+    ) -> Result<Records, TarError> {
+        let body = self.extension(header, at, extensions)?;
         pax::parse(&body).map_err(|reason| TarError::Extension { at, reason })
     }
 
-    fn extension(&mut self, header: &Header, at: u64) -> Result<Vec<u8>, TarError> {
+    /// An extension header's body; `extensions` counts those of one member.
+    fn extension(
+        &mut self,
+        header: &Header,
+        at: u64,
+        extensions: &mut u64,
+    ) -> Result<Vec<u8>, TarError> {
         let size = header.entry_size().map_err(|source| TarError::Header {
             at,
             field: "size",
             source,
         })?;
-        if size > MAX_EXTENSION {
+        *extensions = extensions.saturating_add(size);
+        if *extensions > MAX_EXTENSION {
             return Err(TarError::Extension {
                 at,
                 reason: "longer than any name or attribute can be",
@@ -455,6 +482,12 @@ fn add_extents(extents: &mut Vec<Extent>, headers: &[GnuSparseHeader]) -> Result
         }
     }
     Ok(())
+}
+
+/// A number of a header; a field that nobody filled in is a zero to other readers.
+fn or_blank<T: Default>(told: io::Result<T>, field: &[u8]) -> io::Result<T> {
+    let blank = field.iter().all(|byte| matches!(byte, 0 | b' '));
+    if blank { Ok(T::default()) } else { told }
 }
 
 fn without_nul(mut name: Vec<u8>) -> Vec<u8> {
