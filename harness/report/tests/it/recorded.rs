@@ -94,9 +94,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
             .map(|name| CheckRow {
                 name: (*name).into(),
                 command: vec![(*name).into(), "--version".into()],
-                stdout: None,
-                seccomp: report::SeccompProfile::None,
-                quarantine: None,
+                ..report::CheckRow::default()
             })
             .collect(),
     }
