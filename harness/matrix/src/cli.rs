@@ -95,9 +95,9 @@ pub(crate) struct RunArguments {
     /// How the machines run: kvm where a boot proves that it works, else tcg
     #[arg(long, value_enum, default_value_t = AccelerationChoice::Auto)]
     pub(crate) accel: AccelerationChoice,
-    /// Time limit of a cell on a guest as fast as the host; stretched by the slowdown measured
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = duration)]
-    pub(crate) timeout: Duration,
+    /// Time limit of a cell on a guest as fast as the host; stretched by the slowdown measured [default: 20s]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
     /// How long a kernel may take to come up [default: 30s under kvm, 180s under tcg]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) boot_timeout: Option<Duration>,

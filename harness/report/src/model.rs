@@ -248,7 +248,7 @@ pub struct ImageRow {
 }
 
 /// A check of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRow {
     /// The row's name.
@@ -266,6 +266,17 @@ pub struct CheckRow {
     /// The profile its system calls go through; left out for none.
     #[serde(default, skip_serializing_if = "SeccompProfile::is_none")]
     pub seccomp: SeccompProfile,
+    /// Its own time limit, milliseconds before it is stretched by the slowdown; left
+    /// out where the run's counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The image's own entry point goes before the command; left out where it does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub entrypoint: bool,
+    /// What it is held against, in the order it is asked: `SIGSEGV when vsyscall is
+    /// none`; where none applies it has to pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<String>,
     /// It is known to be flaky.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<Quarantine>,

@@ -200,8 +200,9 @@ impl Maker<'_> {
             );
         }
         let sha256 = sha256_of(path)?;
-        let words = path_of("tarball", path);
-        self.tar(&sha256, words, limits, || Ok(path.to_path_buf()))
+        self.tar(&sha256, path_of("tarball", path), limits, || {
+            Ok(path.to_path_buf())
+        })
     }
 
     /// A tar of a root file system that is fetched.
@@ -235,10 +236,10 @@ impl Maker<'_> {
         let disk = self.disk(key, || {
             let path = fetch()?;
             let spool = self.spool()?;
-            let mut tree = Tree::new();
-            let file = fs::File::open(&path)?;
+            let mut tree = Tree::bounded(limits.entries);
             let budget = Budget::new(limits.bytes, limits.entries);
-            tree::read_tar_within(file, &spool, &budget, &mut tree)
+            let file = fs::File::open(&path)?;
+            tree::read_tar(file, &spool, &budget, &mut tree)
                 .map_err(|source| ImageError::Tarball { path, source })?;
             let record = Record {
                 digest: format!("sha256:{sha256}"),

@@ -27,8 +27,7 @@ pub use extract::{ExtractError, Link, MOST_EXTRACTED, extract_tar};
 pub use layer::{Layer, LayerError};
 pub use path::{PathError, check as check_path};
 pub use tar_reader::{
-    Budget, Member, TarError, Visited, read_members, read_members_within, read_tar,
-    read_tar_within, visit_tar,
+    Budget, Member, TarError, Visited, read_members, read_members_within, read_tar, visit_tar,
 };
 pub(crate) use tar_reader::{Indexed, index_tar};
 pub use tar_writer::{WriteError, write_tar};
@@ -134,6 +133,12 @@ pub struct Entry<'tree> {
     pub inode: &'tree Inode,
 }
 
+/// The longest target of a symbolic link Linux takes, bytes.
+const LONGEST_TARGET: usize = 4095;
+
+/// The most bytes the names of a [bounded](Tree::bounded) tree come to.
+const MOST_NAME_BYTES: u64 = 128 << 20;
+
 /// A root file system: names, and the files they name.
 #[derive(Clone, Debug)]
 pub struct Tree {
@@ -142,9 +147,16 @@ pub struct Tree {
     names: BTreeMap<Vec<u8>, usize>,
     /// What was replaced or removed stays here unnamed.
     inodes: Vec<Inode>,
-    /// Bytes of the paths of directories that were made because something is in them,
-    /// and nothing named: a path of 4 KiB can make two thousand.
-    implied: u64,
+    room: Room,
+}
+
+/// What may still be named in a tree, whether or not it is replaced later.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    /// Of the whole tree, for messages.
+    most: u64,
+    names: u64,
+    bytes: u64,
 }
 
 impl Default for Tree {
@@ -152,14 +164,14 @@ impl Default for Tree {
         Self {
             names: BTreeMap::from([(Vec::new(), 0)]),
             inodes: vec![Inode::directory(0o755)],
-            implied: 0,
+            room: Room {
+                most: u64::MAX,
+                names: u64::MAX,
+                bytes: u64::MAX,
+            },
         }
     }
 }
-
-/// The most bytes of paths of directories that nothing named: they are in no archive,
-/// so no budget of what is read counts them.
-const MOST_IMPLIED: u64 = 32 << 20;
 
 /// Why an entry could not be put into a tree.
 #[derive(Debug, thiserror::Error)]
@@ -186,12 +198,55 @@ pub enum TreeError {
     /// The root must stay a directory.
     #[error("an entry that is no directory in place of the root itself")]
     RootReplaced,
+    /// No system can make this symbolic link.
+    #[error("{}: a symbolic link whose target {reason}", path.display())]
+    SymlinkTarget {
+        /// The link.
+        path: PathBuf,
+        /// What is wrong with where it points.
+        reason: &'static str,
+    },
+    /// More names than a bounded tree takes.
+    #[error(
+        "{}: with it there are more than {most} entries, folders that were not listed counted\nhint: MATRIX_IMAGE_ENTRIES allows more",
+        path.display()
+    )]
+    Names {
+        /// The entry.
+        path: PathBuf,
+        /// The limit.
+        most: u64,
+    },
+    /// Names that are longer than a bounded tree takes, all together.
+    #[error(
+        "{}: with it there are more than {} MiB of names, folders that were not listed counted",
+        path.display(),
+        MOST_NAME_BYTES >> 20
+    )]
+    NameBytes {
+        /// The entry.
+        path: PathBuf,
+    },
 }
 
 impl Tree {
     /// A tree with an empty root: mode 755, root's.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same for what is not trusted: it takes at most so many entries and 128 MiB
+    /// of names. Folders that are on the way of a path and not listed count: a path of
+    /// two thousand of them is four kilobytes in an archive and four megabytes here.
+    pub fn bounded(entries: u64) -> Self {
+        Self {
+            room: Room {
+                most: entries,
+                names: entries,
+                bytes: MOST_NAME_BYTES,
+            },
+            ..Self::default()
+        }
     }
 
     /// Puts an entry in, as tar would: parents are made where they lack, what is
@@ -248,10 +303,7 @@ impl Tree {
         if place == target_place {
             return Ok(());
         }
-        self.make_parents(&place);
-        self.remove_place(&place);
-        self.names.insert(place, number);
-        Ok(())
+        self.link_place(place, number)
     }
 
     /// The root itself.
@@ -312,22 +364,6 @@ impl Tree {
         size
     }
 
-    /// What there is too much of where an image may have so many entries, and the
-    /// environment's variable that allows more: directories that nothing named come to
-    /// far more than the archive they are from.
-    fn beyond(&self, most: u64) -> Option<(String, Option<&'static str>)> {
-        // The root is an entry of no image's.
-        if self.names.len() as u64 > most.saturating_add(1) {
-            let what = format!("more than {most} entries");
-            return Some((what, Some("MATRIX_IMAGE_ENTRIES")));
-        }
-        (self.implied > MOST_IMPLIED).then(|| {
-            let mebibytes = MOST_IMPLIED >> 20;
-            let what = format!("more than {mebibytes} MiB of names that are in no archive");
-            (what, None)
-        })
-    }
-
     /// Where an entry of this path belongs, links on the way followed.
     pub(crate) fn place(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
         path::check(path)?;
@@ -339,15 +375,15 @@ impl Tree {
             return Err(TreeError::RootReplaced);
         }
         if let Kind::Symlink(target) = &inode.kind {
-            // Neither could be made on Linux, and a long one takes long to follow.
-            if target.len() > path::MAX_PATH {
-                return Err(path::too_long(target).into());
-            }
-            if target.contains(&0) {
-                return Err(PathError::Nul {
-                    path: path::display(target),
-                }
-                .into());
+            let reason = match target.as_slice() {
+                [] => Some("is empty"),
+                target if target.contains(&0) => Some("has a NUL byte"),
+                target if target.len() > LONGEST_TARGET => Some("is longer than 4095 bytes"),
+                _ => None,
+            };
+            if let Some(reason) = reason {
+                let path = path::display(&path);
+                return Err(TreeError::SymlinkTarget { path, reason });
             }
         }
         if inode.is_directory()
@@ -357,23 +393,49 @@ impl Tree {
             self.inodes[number].metadata = inode.metadata;
             return Ok(());
         }
-        self.make_parents(&path);
+        self.make_parents(&path)?;
         self.remove_place(&path);
         self.inodes.push(inode);
-        self.names.insert(path, self.inodes.len() - 1);
-        Ok(())
+        self.name(path, self.inodes.len() - 1)
     }
 
-    fn make_parents(&mut self, path: &[u8]) {
+    /// Gives the file of this number a name at `place`, links on the way followed.
+    fn link_place(&mut self, place: Vec<u8>, number: usize) -> Result<(), TreeError> {
+        if place.is_empty() {
+            return Err(TreeError::RootReplaced);
+        }
+        self.make_parents(&place)?;
+        self.remove_place(&place);
+        self.name(place, number)
+    }
+
+    fn make_parents(&mut self, path: &[u8]) -> Result<(), TreeError> {
         let slashes: Vec<usize> = (0..path.len()).filter(|at| path[*at] == b'/').collect();
         for at in slashes {
             if !self.names.contains_key(&path[..at]) {
-                self.implied += at as u64;
                 self.inodes.push(Inode::directory(0o755));
-                self.names
-                    .insert(path[..at].to_vec(), self.inodes.len() - 1);
+                self.name(path[..at].to_vec(), self.inodes.len() - 1)?;
             }
         }
+        Ok(())
+    }
+
+    fn name(&mut self, path: Vec<u8>, number: usize) -> Result<(), TreeError> {
+        let room = &mut self.room;
+        let Some(names) = room.names.checked_sub(1) else {
+            return Err(TreeError::Names {
+                path: path::display(&path),
+                most: room.most,
+            });
+        };
+        let Some(bytes) = room.bytes.checked_sub(path.len() as u64) else {
+            return Err(TreeError::NameBytes {
+                path: path::display(&path),
+            });
+        };
+        (room.names, room.bytes) = (names, bytes);
+        self.names.insert(path, number);
+        Ok(())
     }
 
     fn remove_place(&mut self, path: &[u8]) {

@@ -62,6 +62,7 @@ pub(super) fn check(now: &Check, recorded: &CheckRow, outcome: &Outcome) -> bool
         && recorded.stdout == now.stdout
         && recorded.children == now.children
         && recorded.seccomp == SeccompProfile::from(now.seccomp)
+        && recorded.entrypoint == now.entrypoint
         // Records of old have no pattern, whether there was one or not; what passed with
         // one passes without.
         && !(now.stdout.is_none() && matches!(outcome, Outcome::Mismatch { .. }))
@@ -208,9 +209,7 @@ mod tests {
             name: "c".to_owned(),
             command: vec!["c".to_owned()],
             stdout: Some("^1".to_owned()),
-            children: Children::Noticed,
-            seccomp: SeccompProfile::None,
-            quarantine: None,
+            ..CheckRow::default()
         };
         let mismatch = Outcome::Mismatch {
             detail: "stdout does not match".to_owned(),

@@ -73,6 +73,7 @@ pub(crate) fn command(global: &Global, arguments: RunArguments) -> Result<Status
                 return Err(RecordError::NotStarted.into());
             };
             options.probes = !run.probes.is_empty();
+            options.timeout = resume::time_limit(run, arguments.timeout)?;
             let Resumed { mut plan, done } = resume::resume(&project, run, &directory)?;
             let locked = run.run.settings.get(LOCK_SETTING);
             let wanted = arguments.locked || locked.is_some();

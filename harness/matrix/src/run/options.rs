@@ -56,7 +56,7 @@ impl Options {
                 .jobs
                 .map_or_else(|| memory::machines(cores, memory::available()), usize::from),
             acceleration: arguments.accel,
-            timeout: arguments.timeout,
+            timeout: arguments.timeout.unwrap_or(DEFAULT_TIMEOUT),
             boot_timeout: arguments.boot_timeout,
             retries: arguments.retries,
             offline: arguments.offline,
@@ -101,7 +101,7 @@ impl Options {
                 ("capabilities", "docker's 14".to_owned()),
                 ("seccomp", "none where a check has no other".to_owned()),
                 ("network", "none".to_owned()),
-                ("timeout_ms", self.timeout.as_millis().to_string()),
+                (TIMEOUT_SETTING, self.timeout.as_millis().to_string()),
                 ("output_limit", OUTPUT_LIMIT.to_string()),
                 ("jobs", self.jobs.to_string()),
                 (
@@ -117,6 +117,12 @@ impl Options {
         )
     }
 }
+
+/// A cell's limit where none is given.
+pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Under what name a run's settings have a cell's limit, milliseconds.
+pub(super) const TIMEOUT_SETTING: &str = "timeout_ms";
 
 /// Under what name a run's settings have the digest of the lock it was held to.
 pub(crate) const LOCK_SETTING: &str = "lock";

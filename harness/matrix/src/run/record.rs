@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use plan::{Image, Kernel, Plan};
+use plan::{Check, Image, Kernel, Plan};
 use report::{
     CheckRow, ColumnStatus, ImageRow, KernelColumn, ProbeRecord, Quarantine, Run, RunHead,
 };
@@ -123,23 +123,45 @@ pub(crate) fn image_row(image: &Image, disk: Option<&ImageDisk>) -> ImageRow {
         checks: image
             .checks
             .iter()
-            .map(|check| CheckRow {
-                name: check.name.clone(),
-                command: check.command.clone(),
-                stdout: check.stdout.clone(),
-                children: check.children,
-                seccomp: check.seccomp.into(),
-                quarantine: image
-                    .quarantines
-                    .iter()
-                    .find(|quarantine| check.is_called(&quarantine.check))
-                    .map(|quarantine| Quarantine {
-                        owner: quarantine.owner.clone(),
-                        until: quarantine.until.clone(),
-                        because: quarantine.because.clone(),
-                    }),
+            .map(|check| check_row(image, check))
+            .collect(),
+    }
+}
+
+/// All that decides what a check's cells come to, and who sees to it.
+pub(super) fn check_row(image: &Image, check: &Check) -> CheckRow {
+    CheckRow {
+        name: check.name.clone(),
+        command: check.command.clone(),
+        stdout: check.stdout.clone(),
+        children: check.children,
+        seccomp: check.seccomp.into(),
+        timeout_ms: check.timeout,
+        entrypoint: check.entrypoint,
+        expect: image
+            .expectations
+            .iter()
+            .filter(|expectation| {
+                let name = expectation.check.as_deref();
+                name.is_none_or(|name| check.is_called(name))
+            })
+            .map(|expectation| {
+                let when = expectation.when.to_string();
+                match when.as_str() {
+                    "" => expectation.outcome.to_string(),
+                    when => format!("{} when {when}", expectation.outcome),
+                }
             })
             .collect(),
+        quarantine: image
+            .quarantines
+            .iter()
+            .find(|quarantine| check.is_called(&quarantine.check))
+            .map(|quarantine| Quarantine {
+                owner: quarantine.owner.clone(),
+                until: quarantine.until.clone(),
+                because: quarantine.because.clone(),
+            }),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use plan::{Plan, Project, Selection};
-use report::{CellId, Run};
+use report::{CellId, CheckRow, Run};
 
+use super::options::{DEFAULT_TIMEOUT, TIMEOUT_SETTING};
+use super::record::{check_row, column};
 use crate::error::Failure;
 
 /// The plan of a recorded run, and the cells that have a result already.
@@ -53,18 +56,25 @@ pub(crate) fn resume(project: &Project, run: &Run, directory: &Path) -> Result<R
         run: run.run.id.clone(),
         what,
     };
-    for (recorded, now) in run.images.iter().zip(&plan.images) {
+    for recorded in &run.images {
+        let now = plan.images.iter().find(|image| image.name == recorded.id);
         for check in &recorded.checks {
-            let same = now
-                .checks
-                .iter()
-                .any(|now| now.name == check.name && now.command == check.command);
+            let same = now.is_some_and(|image| {
+                let mut rows = image.checks.iter().map(|now| check_row(image, now));
+                rows.any(|now| decides_alike(&now, check))
+            });
             if !same {
                 return Err(changed(format!(
                     "the check {} of {}",
                     check.name, recorded.id
                 )));
             }
+        }
+    }
+    for recorded in &run.kernels {
+        let now = plan.kernels.iter().find(|kernel| kernel.id == recorded.id);
+        if now.is_some_and(|kernel| column(kernel).settings != recorded.settings) {
+            return Err(changed(format!("how {} is started", recorded.id)));
         }
     }
     let planned: BTreeSet<CellId> = plan
@@ -86,6 +96,36 @@ pub(crate) fn resume(project: &Project, run: &Run, directory: &Path) -> Result<R
         .map(report::Cell::id)
         .collect();
     Ok(Resumed { plan, done })
+}
+
+/// The same command held against the same: who sees to a flaky check is another matter.
+fn decides_alike(now: &CheckRow, recorded: &CheckRow) -> bool {
+    let decisive = |row: &CheckRow| CheckRow {
+        quarantine: None,
+        ..row.clone()
+    };
+    decisive(now) == decisive(recorded)
+}
+
+/// The time limit a run has: its own, not one that is given when it is gone on with.
+///
+/// # Errors
+/// When another is given.
+pub(crate) fn time_limit(run: &Run, given: Option<Duration>) -> Result<Duration, Failure> {
+    let recorded = run
+        .run
+        .settings
+        .get(TIMEOUT_SETTING)
+        .and_then(|text| text.parse().ok())
+        .map(Duration::from_millis);
+    match (recorded, given) {
+        (Some(recorded), Some(given)) if recorded != given => Err(Failure::ResumeChanged {
+            run: run.run.id.clone(),
+            what: "--timeout".to_owned(),
+        }),
+        (Some(limit), _) | (None, Some(limit)) => Ok(limit),
+        (None, None) => Ok(DEFAULT_TIMEOUT),
+    }
 }
 
 /// A selector for just this column: a bare name would bring the entry's default

@@ -190,12 +190,53 @@ fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
     let run = project.wait_for_event(&mut matrix, r#""kind":"run-started""#);
     matrix.kill().unwrap();
     matrix.wait().unwrap();
-    project.change_debian("100000", "1");
-    let output = project.matrix(&["run", "--resume", run.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(2));
+    let kernels = project.root().join("kernels.toml");
+    let images = project.root().join("images/debian-12.toml");
+    // All that decides what a cell comes to: what runs, what it is held against, how
+    // long it may take, and what it runs on.
+    for (path, from, to, what) in [
+        (&images, "100000", "1", "waits"),
+        (
+            &images,
+            "\"100000\"]",
+            "\"100000\"]\nstdout = \"x\"",
+            "waits",
+        ),
+        (&images, "timeout = \"1h\"", "timeout = \"2h\"", "waits"),
+        (
+            &images,
+            "\"100000\"]",
+            "\"100000\"]\nentrypoint = true",
+            "waits",
+        ),
+        (
+            &images,
+            "\"100000\"]",
+            "\"100000\"]\nseccomp = \"eperm\"",
+            "waits",
+        ),
+        (
+            &images,
+            "[[check]]\nname = \"third\"",
+            "[[expect]]\ncheck = \"third\"\noutcome = \"exit 1\"\n[[check]]\nname = \"third\"",
+            "third",
+        ),
+        (&kernels, "notes =", "memory = \"768MiB\"\nnotes =", "6.1"),
+    ] {
+        let before = fs_err::read_to_string(path).unwrap();
+        assert!(before.contains(from), "no {from} in\n{before}");
+        fs_err::write(path, before.replacen(from, to, 1)).unwrap();
+        let output = project.matrix(&["run", "--resume", run.to_str().unwrap()]);
+        let text = crate::project::stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{to}: {text}");
+        assert!(
+            text.contains(what) && text.contains("start a new run"),
+            "{to}: {text}"
+        );
+        fs_err::write(path, before).unwrap();
+    }
+    let output = project.matrix(&["run", "--resume", run.to_str().unwrap(), "--timeout", "7s"]);
     let text = crate::project::stderr(&output);
-    assert!(
-        text.contains("waits") && text.contains("start a new run"),
-        "{text}"
-    );
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("--timeout"), "{text}");
 }

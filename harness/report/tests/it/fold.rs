@@ -33,10 +33,7 @@ fn every_event_finds_its_cell_in_a_large_run_and_in_one_of_another_order() {
             .map(|name| report::CheckRow {
                 name,
                 command: vec!["true".to_owned()],
-                stdout: None,
-                children: verdict::judge::Children::Noticed,
-                seccomp: report::SeccompProfile::None,
-                quarantine: None,
+                ..report::CheckRow::default()
             })
             .collect(),
         ..small.images[0].clone()

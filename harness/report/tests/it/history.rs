@@ -120,10 +120,7 @@ fn a_year_of_nights_is_small() {
                 .map(|check| report::CheckRow {
                     name: format!("package-manager-{check}"),
                     command: vec!["true".into()],
-                    stdout: None,
-                    children: verdict::judge::Children::Noticed,
-                    seccomp: report::SeccompProfile::None,
-                    quarantine: None,
+                    ..report::CheckRow::default()
                 })
                 .collect(),
             ..image.clone()

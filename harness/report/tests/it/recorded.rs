@@ -97,10 +97,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
             .map(|name| CheckRow {
                 name: (*name).into(),
                 command: vec![(*name).into(), "--version".into()],
-                stdout: None,
-                children: verdict::judge::Children::Noticed,
-                seccomp: report::SeccompProfile::None,
-                quarantine: None,
+                ..CheckRow::default()
             })
             .collect(),
     }

@@ -49,7 +49,9 @@ fn it_gets_the_tree_as_a_tar() {
     }
     let mut again = Tree::new();
     let spool = Spool::new(folder.path()).unwrap();
-    crate::tree::read_tar(fs_err::File::open(&output).unwrap(), &spool, &mut again).unwrap();
+    let budget = crate::tree::Budget::new(1 << 30, 1000);
+    let tar = fs_err::File::open(&output).unwrap();
+    crate::tree::read_tar(tar, &spool, &budget, &mut again).unwrap();
     assert_eq!(
         crate::tree::digest(&again).unwrap(),
         crate::tree::digest(&tree).unwrap()

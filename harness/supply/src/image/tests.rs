@@ -52,7 +52,9 @@ impl Shop {
 fn tree_of(disk: &ImageDisk) -> Tree {
     let mut tree = Tree::new();
     let spool = Spool::new(&std::env::temp_dir()).unwrap();
-    tree::read_tar(fs::File::open(&disk.path).unwrap(), &spool, &mut tree).unwrap();
+    let budget = Budget::new(1 << 30, 1000);
+    let tar = fs::File::open(&disk.path).unwrap();
+    tree::read_tar(tar, &spool, &budget, &mut tree).unwrap();
     tree
 }
 

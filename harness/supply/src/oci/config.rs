@@ -94,6 +94,16 @@ pub fn parse(
     let diff_ids = diff_ids
         .ok_or_else(|| refuse("a diff_id in the configuration is no SHA-256".to_owned()))?;
     let config = raw.config.unwrap_or_default();
+    // None of these can be handed to a process with a NUL byte in it.
+    let texts = [&config.user, &config.working_dir].into_iter().flatten();
+    if let Some(text) = texts
+        .chain(config.entrypoint.iter().flatten())
+        .find(|text| text.contains('\0'))
+    {
+        return Err(refuse(format!(
+            "`{text}` in the configuration has a NUL byte"
+        )));
+    }
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let mut environment = Vec::new();
     for variable in config.env.unwrap_or_default() {
@@ -121,3 +131,6 @@ pub fn parse(
         diff_ids,
     })
 }
+
+#[cfg(test)]
+mod tests;

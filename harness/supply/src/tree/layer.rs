@@ -6,6 +6,9 @@
 //! it stands. Members are put in in the archive's order, each through the links as
 //! they are by then. A hard link can name a file of a layer below that this layer
 //! takes out: so what links name is looked up before anything is removed.
+//!
+//! A member of any kind that is called so is a whiteout: the specification has no
+//! other names that begin with `.wh.`.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -16,6 +19,9 @@ const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
 /// What aufs kept for itself begins so, and is nothing of an image's.
 const AUFS: &[u8] = b".wh..wh.";
+/// Where aufs kept files that hard links of the same layer name. Docker's layers made
+/// on aufs have it: the links count, the folder does not.
+const AUFS_LINKS: &[u8] = b".wh..wh.plnk";
 
 /// Why a layer cannot be laid over a tree.
 #[derive(Debug, thiserror::Error)]
@@ -29,16 +35,6 @@ pub enum LayerError {
     /// The tree refuses a member.
     #[error(transparent)]
     Tree(#[from] TreeError),
-    /// Directories that no member names come to more than an image may have.
-    #[error("{}: with the directories it is in the image has {what}{}", path.display(), variable.map(|name| format!("\nhint: {name} allows more")).unwrap_or_default())]
-    Implied {
-        /// The member.
-        path: PathBuf,
-        /// What there is too much of, and the limit.
-        what: String,
-        /// The environment's variable that sets the limit.
-        variable: Option<&'static str>,
-    },
 }
 
 /// The members of one layer, in the archive's order.
@@ -63,26 +59,20 @@ impl Layer {
         self.members.is_empty()
     }
 
-    /// Lays it over `tree`, which may come to so many entries. After an error the tree
-    /// is worthless.
+    /// Lays it over `tree`. After an error the tree is worthless.
     ///
     /// # Errors
-    /// When a path climbs out of the tree or leads through a file, a hard link names
-    /// what is in no layer, or there are too many entries.
-    pub fn apply(self, tree: &mut Tree, most: u64) -> Result<(), LayerError> {
+    /// When a path climbs out of the tree or leads through a file, or a hard link
+    /// names what is in no layer.
+    pub fn apply(self, tree: &mut Tree) -> Result<(), LayerError> {
         let below = links_below(&self.members, tree);
         let mut own = Own {
             first: tree.inodes.len(),
             names: HashSet::new(),
         };
         for member in self.members {
-            // Before it is put in: one member adds 2,048 at most.
-            if let Some((what, variable)) = tree.beyond(most) {
-                return Err(LayerError::Implied {
-                    path: path::display(member.path()),
-                    what,
-                    variable,
-                });
+            if mark(tree, &own, relative(member.path()))? {
+                continue;
             }
             match member {
                 Member::Inode { path, inode } => put(tree, &mut own, relative(&path), inode)?,
@@ -91,7 +81,8 @@ impl Layer {
                     match tree.link(path, target) {
                         // Taken out by this layer, or never there.
                         Err(TreeError::LinkTarget { .. }) if below.contains_key(target) => {
-                            tree.link_number(path, below[target])?;
+                            let place = tree.place(path)?;
+                            tree.link_place(place, below[target])?;
                         }
                         other => other?,
                     }
@@ -99,6 +90,7 @@ impl Layer {
                 }
             }
         }
+        tree.remove(AUFS_LINKS)?;
         Ok(())
     }
 }
@@ -132,30 +124,36 @@ fn links_below(members: &[Member], tree: &Tree) -> HashMap<Vec<u8>, usize> {
         .collect()
 }
 
-fn put(tree: &mut Tree, own: &mut Own, path: &[u8], inode: Inode) -> Result<(), LayerError> {
+/// Does what a member called so marks, if it is no file of the image but a mark.
+fn mark(tree: &mut Tree, own: &Own, path: &[u8]) -> Result<bool, LayerError> {
+    path::check(path).map_err(TreeError::from)?;
     let (folder, name) = split(path);
     if name == OPAQUE {
         let folder = tree.place_of_folder(folder)?;
         tree.remove_below(&folder, own.first, &own.names);
-        return Ok(());
+        return Ok(true);
     }
     if name.starts_with(AUFS) {
-        return Ok(());
+        return Ok(true);
     }
-    if let Some(gone) = name.strip_prefix(WHITEOUT) {
-        if matches!(gone, b"" | b"." | b"..") {
-            return Err(LayerError::Whiteout {
-                path: path::display(path),
-            });
-        }
-        let mut place = tree.place_of_folder(folder)?;
-        if !place.is_empty() {
-            place.push(b'/');
-        }
-        place.extend_from_slice(gone);
-        tree.remove_from_below(&place, own.first, &own.names);
-        return Ok(());
+    let Some(gone) = name.strip_prefix(WHITEOUT) else {
+        return Ok(false);
+    };
+    if matches!(gone, b"" | b"." | b"..") {
+        return Err(LayerError::Whiteout {
+            path: path::display(path),
+        });
     }
+    let mut place = tree.place_of_folder(folder)?;
+    if !place.is_empty() {
+        place.push(b'/');
+    }
+    place.extend_from_slice(gone);
+    tree.remove_from_below(&place, own.first, &own.names);
+    Ok(true)
+}
+
+fn put(tree: &mut Tree, own: &mut Own, path: &[u8], inode: Inode) -> Result<(), LayerError> {
     let again = inode.is_directory();
     tree.insert(path, inode)?;
     if again {
@@ -172,8 +170,11 @@ fn put(tree: &mut Tree, own: &mut Own, path: &[u8], inode: Inode) -> Result<(), 
     Ok(())
 }
 
-fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    let path = path.strip_suffix(b"/").unwrap_or(path);
+/// A path's folder and its last name; slashes and dots at its end are of neither.
+fn split(mut path: &[u8]) -> (&[u8], &[u8]) {
+    while let [before @ .., b'/'] | [before @ .., b'/', b'.'] = path {
+        path = before;
+    }
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&path[..slash], &path[slash + 1..]),
         None => (b"", path),
@@ -181,18 +182,6 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 impl Tree {
-    /// Gives the file of this number another name.
-    fn link_number(&mut self, path: &[u8], number: usize) -> Result<(), TreeError> {
-        let place = self.place(path)?;
-        if place.is_empty() {
-            return Err(TreeError::RootReplaced);
-        }
-        self.make_parents(&place);
-        self.remove_place(&place);
-        self.names.insert(place, number);
-        Ok(())
-    }
-
     /// Where a folder's content is: a link to it is followed, as the links on the way.
     fn place_of_folder(&self, path: &[u8]) -> Result<Vec<u8>, TreeError> {
         path::check(path)?;

@@ -13,8 +13,11 @@ const MAX_LINKS: usize = 40;
 /// The longest name Linux takes, bytes.
 const MAX_NAME: usize = 255;
 
-/// The longest path Linux takes, bytes: PATH_MAX without the NUL at its end.
-pub(super) const MAX_PATH: usize = 4095;
+/// The longest path Linux takes, bytes; with its NUL that is PATH_MAX.
+const MAX_PATH: usize = 4095;
+
+/// How much of a path that is too long is shown, bytes.
+const SHOWN: usize = 80;
 
 /// Why a path is not taken.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,11 +46,11 @@ pub enum PathError {
         /// As given.
         path: PathBuf,
     },
-    /// More than 4095 bytes, as it stands or with the links on the way followed.
-    #[error("{}…: the path is longer than {MAX_PATH} bytes", start.display())]
+    /// More than 4095 bytes, as it stands or once the links on its way are followed.
+    #[error("{}…: the path is longer than {MAX_PATH} bytes", begins.display())]
     TooLong {
-        /// How it begins.
-        start: PathBuf,
+        /// Its beginning.
+        begins: PathBuf,
     },
     /// It leads through something that is no directory.
     #[error("{}: {} on the way is not a directory", path.display(), obstacle.display())]
@@ -89,13 +92,12 @@ fn names(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 /// Refuses paths that must not come from an archive.
 ///
 /// # Errors
-/// When it climbs out, is absolute, has a NUL byte, or is too long or has a name that
-/// is.
+/// When it climbs out, is absolute, has a NUL byte, or it or a name is too long.
 pub fn check(path: &[u8]) -> Result<(), PathError> {
-    let shown = || display(path);
     if path.len() > MAX_PATH {
         return Err(too_long(path));
     }
+    let shown = || display(path);
     if path.contains(&0) {
         return Err(PathError::Nul { path: shown() });
     }
@@ -113,9 +115,9 @@ pub fn check(path: &[u8]) -> Result<(), PathError> {
     Ok(())
 }
 
-pub(super) fn too_long(path: &[u8]) -> PathError {
+fn too_long(path: &[u8]) -> PathError {
     PathError::TooLong {
-        start: display(&path[..path.len().min(60)]),
+        begins: display(&path[..path.len().min(SHOWN)]),
     }
 }
 
@@ -137,7 +139,7 @@ pub(super) fn resolve(tree: &Tree, path: &[u8], last: Last) -> Result<Vec<u8>, P
         }
         place.extend_from_slice(&name);
         if place.len() > MAX_PATH {
-            return Err(too_long(&place));
+            return Err(too_long(path));
         }
         let Some(inode) = tree.get(&place) else {
             continue;

@@ -1,11 +1,16 @@
 //! PAX extended headers: `LENGTH KEY=VALUE\n`, where VALUE is any bytes. (The tar
 //! crate splits at newlines, and so refuses a file capability that holds one.)
 
-/// The records of an extended header, in order.
-pub(super) type Records = Vec<(Vec<u8>, Vec<u8>)>;
+use std::collections::BTreeMap;
+
+/// The records of an extended header: of those of one key the last counts.
+pub(super) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What an extended attribute's key begins with.
 pub(super) const XATTR: &[u8] = b"SCHILY.xattr.";
+
+/// What the keys of a sparse file's records begin with.
+pub(super) const SPARSE: &[u8] = b"GNU.sparse.";
 
 /// Reads an extended header's body; what is wrong with it otherwise.
 pub(super) fn parse(mut body: &[u8]) -> Result<Records, &'static str> {
@@ -32,10 +37,32 @@ pub(super) fn parse(mut body: &[u8]) -> Result<Records, &'static str> {
             .iter()
             .position(|byte| *byte == b'=')
             .ok_or("a record without a =")?;
-        records.push((record[..equals].to_vec(), record[equals + 1..].to_vec()));
+        let (key, value) = (&record[..equals], &record[equals + 1..]);
+        if is_read(key) {
+            records.insert(key.to_vec(), value.to_vec());
+        }
         body = rest;
     }
     Ok(records)
+}
+
+/// Whether anything is made of a record. A global header's are copied for each member,
+/// so what is not read is not kept.
+fn is_read(key: &[u8]) -> bool {
+    matches!(
+        key,
+        b"path" | b"linkpath" | b"size" | b"uid" | b"gid" | b"mtime"
+    ) || key.starts_with(SPARSE)
+        || key.starts_with(XATTR)
+}
+
+/// What this key's record says. One without a value takes back an earlier one, and
+/// the header's own field counts again.
+pub(super) fn given<'records>(records: &'records Records, key: &[u8]) -> Option<&'records [u8]> {
+    records
+        .get(key)
+        .map(Vec::as_slice)
+        .filter(|value| !value.is_empty())
 }
 
 /// Appends a record.
@@ -55,17 +82,6 @@ pub(super) fn append(body: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     body.push(b'\n');
 }
 
-/// The last record of this key: later ones win, and one without a value takes back
-/// what was said before (POSIX, pax Extended Header).
-pub(super) fn last<'records>(records: &'records Records, key: &[u8]) -> Option<&'records [u8]> {
-    records
-        .iter()
-        .rev()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value.as_slice())
-        .filter(|value| !value.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,12 +93,27 @@ mod tests {
             let mut body = Vec::new();
             append(&mut body, b"SCHILY.xattr.user.x", &value);
             append(&mut body, b"path", b"a\n12 path=b");
-            let expected = vec![
+            append(&mut body, b"comment", b"nothing is made of it");
+            let expected = Records::from([
                 (b"SCHILY.xattr.user.x".to_vec(), value),
                 (b"path".to_vec(), b"a\n12 path=b".to_vec()),
-            ];
+            ]);
             assert_eq!(parse(&body).unwrap(), expected, "{length}");
         }
+    }
+
+    #[test]
+    fn the_last_record_of_a_key_counts_and_an_empty_one_takes_back() {
+        let mut body = Vec::new();
+        append(&mut body, b"path", b"first");
+        append(&mut body, b"path", b"second");
+        append(&mut body, b"linkpath", b"taken back");
+        append(&mut body, b"linkpath", b"");
+        append(&mut body, b"SCHILY.xattr.user.empty", b"");
+        let records = parse(&body).unwrap();
+        assert_eq!(given(&records, b"path"), Some(&b"second"[..]));
+        assert_eq!(given(&records, b"linkpath"), None);
+        assert!(records.contains_key(&b"SCHILY.xattr.user.empty"[..]));
     }
 
     #[test]
@@ -98,18 +129,5 @@ mod tests {
         ] {
             assert!(parse(body).is_err(), "{}", String::from_utf8_lossy(body));
         }
-    }
-
-    #[test]
-    fn a_record_without_a_value_takes_back_what_was_said() {
-        let of = |values: &[&str]| -> Records {
-            let records = values.iter();
-            records
-                .map(|value| (b"path".to_vec(), value.as_bytes().to_vec()))
-                .collect()
-        };
-        assert_eq!(last(&of(&["a", "b"]), b"path"), Some(&b"b"[..]));
-        assert_eq!(last(&of(&["a", ""]), b"path"), None);
-        assert_eq!(last(&of(&["", "a"]), b"path"), Some(&b"a"[..]));
     }
 }

@@ -128,41 +128,24 @@ impl Member {
     }
 }
 
-/// Reads a tar archive, compressed or not, and puts all of it into `tree`.
+/// Reads a tar archive, compressed or not, and puts all of it into `tree`, as long as
+/// it is within the budget.
 ///
 /// # Errors
-/// When the archive is broken, or holds what a tree refuses.
-pub fn read_tar(source: impl Read, spool: &Arc<Spool>, tree: &mut Tree) -> Result<(), TarError> {
-    read_members(source, spool, |member| Ok(put(member, tree)?))
-}
-
-/// The same, as long as what comes is within the budget.
-///
-/// # Errors
-/// Those of [`read_tar`], and when there is too much.
-pub fn read_tar_within(
+/// When the archive is broken or too large, or holds what a tree refuses.
+pub fn read_tar(
     source: impl Read,
     spool: &Arc<Spool>,
     budget: &Budget,
     tree: &mut Tree,
 ) -> Result<(), TarError> {
     read_members_within(compression::decompress(source)?, spool, budget, |member| {
-        if let Some((what, variable)) = tree.beyond(budget.entries) {
-            return Err(TarError::Budget {
-                path: path::display(member.path()),
-                what,
-                variable,
-            });
+        match member {
+            Member::Inode { path, inode } => tree.insert(&path, inode)?,
+            Member::Link { path, target } => tree.link(&path, &target)?,
         }
-        Ok(put(member, tree)?)
+        Ok(())
     })
-}
-
-fn put(member: Member, tree: &mut Tree) -> Result<(), TreeError> {
-    match member {
-        Member::Inode { path, inode } => tree.insert(&path, inode),
-        Member::Link { path, target } => tree.link(&path, &target),
-    }
 }
 
 /// What all archives of one image together may hold: a decompression bomb, or a
@@ -275,14 +258,22 @@ pub(crate) struct Indexed {
 pub(crate) fn index_tar(source: impl Read, most: usize) -> Result<Vec<Indexed>, TarError> {
     let mut stream = Stream::new(source);
     let mut all = Vec::new();
+    let mut names = 0;
     while let Some(head) = stream.next()? {
         if head.extents.is_some() {
             continue;
         }
-        if all.len() == most {
+        names += (head.path.len() + head.link.len()) as u64;
+        let what = if all.len() == most {
+            Some(format!("more than {most} files"))
+        } else {
+            (names > Budget::NAMES)
+                .then(|| format!("more than {} MiB of names", Budget::NAMES >> 20))
+        };
+        if let Some(what) = what {
             return Err(TarError::Budget {
                 path: path::display(&head.path),
-                what: format!("more than {most} files"),
+                what,
                 variable: None,
             });
         }
@@ -399,7 +390,7 @@ fn member<R: Read>(
                 uid: head.uid,
                 gid: head.gid,
                 mtime: head.mtime,
-                xattrs: head.xattrs,
+                xattrs: head.xattrs.into_iter().collect(),
             },
         },
     })

@@ -3,7 +3,6 @@
 //! The tar crate decodes the header's fields. Its own iterator is not used: it
 //! refuses extended attributes that hold a newline and knows no PAX sparse files.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
@@ -13,8 +12,8 @@ use super::tar_reader::TarError;
 
 const BLOCK: u64 = 512;
 
-/// The most bytes of extension headers taken of one member: paths are at most 4 KiB,
-/// extended attributes of one file at most 64 KiB each.
+/// The longest extension headers of one member taken, bytes, all together: paths are
+/// at most 4 KiB, extended attributes of one file at most 64 KiB each.
 const MAX_EXTENSION: u64 = 4 << 20;
 
 /// The most parts of one sparse file.
@@ -39,7 +38,7 @@ pub(super) struct Head {
     pub(super) mtime: i64,
     pub(super) major: u32,
     pub(super) minor: u32,
-    pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(super) xattrs: Records,
     /// Bytes of the file.
     pub(super) size: u64,
     /// Where the data in the archive belongs; none: it is the whole file.
@@ -78,16 +77,17 @@ impl<R: Read> Stream<R> {
     /// The next member; none at the archive's end, after reading the stream to
     /// its own, so that a compressor's checksum is checked.
     pub(super) fn next(&mut self) -> Result<Option<Head>, TarError> {
-        let mut records = Records::new();
+        let mut records = self.globals.clone();
         let mut long_path = None;
         let mut long_link = None;
-        // Of all extension headers that stand before this member, bytes.
+        // Whether an extension waits for its member, and the bytes of all there were.
+        let mut pending = false;
         let mut extensions = 0;
         loop {
             self.skip()?;
             let at = self.position;
             let Some(header) = self.header()? else {
-                if long_path.is_some() || long_link.is_some() || !records.is_empty() {
+                if pending {
                     return Err(TarError::Extension {
                         at,
                         reason: "no member follows it",
@@ -99,24 +99,27 @@ impl<R: Read> Stream<R> {
             let kind = header.entry_type();
             match kind {
                 EntryType::GNULongName => {
-                    let name = self.extension(&header, at, &mut extensions)?;
-                    long_path = Some(without_nul(name));
+                    long_path = Some(without_nul(self.extension(&header, at, &mut extensions)?));
+                    pending = true;
                 }
                 EntryType::GNULongLink => {
-                    let name = self.extension(&header, at, &mut extensions)?;
-                    long_link = Some(without_nul(name));
+                    long_link = Some(without_nul(self.extension(&header, at, &mut extensions)?));
+                    pending = true;
                 }
                 EntryType::XHeader => {
                     records.extend(self.records(&header, at, &mut extensions)?);
+                    pending = true;
                 }
                 EntryType::XGlobalHeader => {
                     self.globals = self.records(&header, at, &mut extensions)?;
+                    // What came before for this member still overrides them.
+                    let own = std::mem::replace(&mut records, self.globals.clone());
+                    records.extend(own);
                 }
                 _ => {
-                    // What is said of this member alone overrides the rest.
-                    let mut all = self.globals.clone();
-                    all.append(&mut records);
-                    return self.head(&header, at, all, long_path, long_link).map(Some);
+                    return self
+                        .head(&header, at, records, long_path, long_link)
+                        .map(Some);
                 }
             }
         }
@@ -132,7 +135,7 @@ impl<R: Read> Stream<R> {
     ) -> Result<Head, TarError> {
         let field = |field: &'static str| move |source| TarError::Header { at, field, source };
         let number = |key: &'static str| -> Result<Option<u64>, TarError> {
-            pax::last(&records, key.as_bytes())
+            pax::given(&records, key.as_bytes())
                 .map(|value| {
                     std::str::from_utf8(value)
                         .ok()
@@ -144,13 +147,13 @@ impl<R: Read> Stream<R> {
                 })
                 .transpose()
         };
-        let record = |key: &[u8]| pax::last(&records, key).map(<[u8]>::to_vec);
+        let record = |key: &[u8]| pax::given(&records, key).map(<[u8]>::to_vec);
         let path = record(b"GNU.sparse.name")
             .or_else(|| record(b"path"))
-            .or(long_path)
+            .or(long_path.filter(|path| !path.is_empty()))
             .unwrap_or_else(|| header.path_bytes().into_owned());
         let link = record(b"linkpath")
-            .or(long_link)
+            .or(long_link.filter(|link| !link.is_empty()))
             .or_else(|| header.link_name_bytes().map(std::borrow::Cow::into_owned))
             .unwrap_or_default();
         let owner = |value: u64| {
@@ -159,15 +162,20 @@ impl<R: Read> Stream<R> {
                 reason: "an owner or group beyond 32 bits",
             })
         };
-        let uid = number("uid")?.map_or_else(|| header.uid().map_err(field("owner")), Ok)?;
-        let gid = number("gid")?.map_or_else(|| header.gid().map_err(field("group")), Ok)?;
-        let mtime = match pax::last(&records, b"mtime") {
+        let old = header.as_old();
+        let uid = || or_blank(header.uid(), &old.uid).map_err(field("owner"));
+        let uid = number("uid")?.map_or_else(uid, Ok)?;
+        let gid = || or_blank(header.gid(), &old.gid).map_err(field("group"));
+        let gid = number("gid")?.map_or_else(gid, Ok)?;
+        let mtime = match pax::given(&records, b"mtime") {
             Some(value) => seconds(value).ok_or(TarError::Extension {
                 at,
                 reason: "a time that is not a number",
             })?,
             // A two's complement number where it is before 1970.
-            None => header.mtime().map_err(field("time"))?.cast_signed(),
+            None => or_blank(header.mtime(), &old.mtime)
+                .map_err(field("time"))?
+                .cast_signed(),
         };
         let mut kind = header.entry_type();
         if matches!(kind, EntryType::Regular) && path.ends_with(b"/") {
@@ -184,33 +192,33 @@ impl<R: Read> Stream<R> {
             (0, 0)
         };
         let stored = match kind {
-            // POSIX: no data follows these, whatever the size says.
+            // No data follows these, whatever the size says: so do Go's and Python's
+            // readers take it, and so what reads layers. (POSIX lets data follow a
+            // hard link; GNU tar and what makes layers write none, but some a size.)
             EntryType::Directory
+            | EntryType::Link
             | EntryType::Symlink
             | EntryType::Char
             | EntryType::Block
             | EntryType::Fifo => 0,
-            _ => number("size")?.map_or_else(|| header.entry_size().map_err(field("size")), Ok)?,
+            _ => {
+                let size = || or_blank(header.entry_size(), &old.size).map_err(field("size"));
+                number("size")?.map_or_else(size, Ok)?
+            }
         };
         self.expect(stored, at)?;
         let (size, extents) = self.sparse(header, at, &records, kind, stored)?;
-        let mut xattrs = BTreeMap::new();
-        for (key, value) in records {
-            let Some(name) = key.strip_prefix(pax::XATTR) else {
-                continue;
-            };
+        let xattrs = records
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(pax::XATTR)?.to_vec(), value)))
             // As of any record: none at all takes back what was said before.
-            if value.is_empty() {
-                xattrs.remove(name);
-            } else {
-                xattrs.insert(name.to_vec(), value);
-            }
-        }
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
         Ok(Head {
             path,
             link,
             kind,
-            mode: header.mode().map_err(field("mode"))? & 0o7777,
+            mode: or_blank(header.mode(), &old.mode).map_err(field("mode"))? & 0o7777,
             uid: owner(uid)?,
             gid: owner(gid)?,
             mtime,
@@ -255,18 +263,15 @@ impl<R: Read> Stream<R> {
                 source,
             })?;
             (size, extents)
-        } else if let Some(major) = pax::last(records, b"GNU.sparse.major") {
+        } else if let Some(major) = pax::given(records, b"GNU.sparse.major") {
             if major != b"1" {
                 return Err(refuse("a format other than GNU's 1.0"));
             }
-            let size = pax::last(records, b"GNU.sparse.realsize")
+            let size = pax::given(records, b"GNU.sparse.realsize")
                 .and_then(|value| std::str::from_utf8(value).ok()?.parse().ok())
                 .ok_or(refuse("no real size"))?;
             (size, self.sparse_map(at)?)
-        } else if records
-            .iter()
-            .any(|(key, _)| key.starts_with(b"GNU.sparse."))
-        {
+        } else if records.keys().any(|key| key.starts_with(pax::SPARSE)) {
             return Err(refuse("a format other than GNU's 1.0"));
         } else {
             return Ok((stored, None));
@@ -399,8 +404,7 @@ impl<R: Read> Stream<R> {
         pax::parse(&body).map_err(|reason| TarError::Extension { at, reason })
     }
 
-    /// An extension header's body. `extensions` counts the bytes of all of a member's:
-    /// any number of them may stand before it.
+    /// An extension header's body; `extensions` counts those of one member.
     fn extension(
         &mut self,
         header: &Header,
@@ -480,6 +484,12 @@ fn add_extents(extents: &mut Vec<Extent>, headers: &[GnuSparseHeader]) -> Result
         }
     }
     Ok(())
+}
+
+/// A number of a header; a field that nobody filled in is a zero to other readers.
+fn or_blank<T: Default>(told: io::Result<T>, field: &[u8]) -> io::Result<T> {
+    let blank = field.iter().all(|byte| matches!(byte, 0 | b' '));
+    if blank { Ok(T::default()) } else { told }
 }
 
 fn without_nul(mut name: Vec<u8>) -> Vec<u8> {

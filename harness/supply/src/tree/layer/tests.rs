@@ -213,3 +213,49 @@ fn directories_that_no_member_names_are_counted() {
     assert!(error.to_string().contains("32 MiB of names"), "{error}");
     assert!(error.to_string().len() < 600, "{error}");
 }
+
+#[test]
+fn a_mark_is_told_by_its_name_whatever_it_is() {
+    let below = || {
+        layer(vec![
+            ("a", file("a")),
+            ("d/x", file("x")),
+            ("e/x", file("x")),
+            ("kept", file("")),
+        ])
+    };
+    let mut upper = layer(vec![
+        (".wh.d/", folder()),
+        ("e/.wh..wh..opq/.", Inode::symlink("x")),
+    ]);
+    link(&mut upper, ".wh.a", "kept");
+    assert_eq!(names(&tree(vec![below(), upper])), ["e", "kept"]);
+}
+
+#[test]
+fn what_aufs_kept_for_hard_links_is_linked_and_not_kept() {
+    let mut aufs = layer(vec![
+        (".wh..wh.aufs", file("")),
+        (".wh..wh.plnk", folder()),
+        (".wh..wh.plnk/12.34", file("linked")),
+    ]);
+    link(&mut aufs, "usr/a", ".wh..wh.plnk/12.34");
+    link(&mut aufs, "usr/b", ".wh..wh.plnk/12.34");
+    let tree = tree(vec![aufs]);
+    assert_eq!(names(&tree), ["usr", "usr/a", "usr/b"]);
+    let numbers: Vec<usize> = tree.entries().skip(2).map(|entry| entry.number).collect();
+    assert_eq!(numbers[0], numbers[1]);
+}
+
+#[test]
+fn a_hard_link_to_a_file_below_does_not_take_the_roots_place() {
+    let below = layer(vec![("a", file("a"))]);
+    let mut upper = layer(vec![(".wh.a", file(""))]);
+    link(&mut upper, "./", "a");
+    let mut both = tree(vec![below]);
+    let error = upper.apply(&mut both).unwrap_err();
+    assert!(
+        matches!(error, LayerError::Tree(TreeError::RootReplaced)),
+        "{error}"
+    );
+}
