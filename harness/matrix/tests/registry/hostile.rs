@@ -148,7 +148,7 @@ fn has(contents: &Contents, path: &str, content: &[u8]) {
 }
 
 fn rows() -> Vec<Row> {
-    [names(), sizes(), documents()]
+    [names::rows(), sizes::rows(), documents::rows()]
         .into_iter()
         .flatten()
         .collect()

@@ -32,11 +32,14 @@ const CAPABILITY_WITH_LINE_FEED: [u8; 20] = [
     1, 0, 0, 2, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ];
 
+/// What of a sparse file has data, and where.
+type Parts<'a> = &'a [(u64, &'a [u8])];
+
 fn long(length: usize) -> String {
     let mut name = "long/".to_owned();
     while name.len() < length {
         name += "a-name-of-some-length-";
-        if name.len() % 7 == 0 {
+        if name.len().is_multiple_of(7) {
             name.push('/');
         }
     }
@@ -210,7 +213,7 @@ fn first(sparse: bool) -> Vec<u8> {
         b"",
     );
 
-    let holed: [(&str, u64, &[(u64, &[u8])]); 2] = [
+    let holed: [(&str, u64, Parts<'_>); 2] = [
         (
             "opt/sparse",
             3 << 20,

@@ -164,7 +164,7 @@ fn the_later_of_two_global_headers_counts() {
     let mut archive = Vec::new();
     for value in ["first", "second"] {
         let mut body = Vec::new();
-        crate::tree::pax::append(&mut body, b"path", value.as_bytes());
+        pax::append(&mut body, b"path", value.as_bytes());
         let mut global = header(EntryType::XGlobalHeader, 0o644, body.len() as u64);
         global.set_cksum();
         archive.extend_from_slice(global.as_bytes());
