@@ -144,6 +144,8 @@ impl Read for TailReader {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -159,7 +161,9 @@ mod tests {
         std::fs::write(&growing, "one ").unwrap();
         tail.begin(growing.clone());
         tail.landed(4);
-        std::fs::write(&growing, "one two").unwrap();
+        // Not written anew: that would make it empty for a moment.
+        let mut file = File::options().append(true).open(&growing).unwrap();
+        file.write_all(b"two").unwrap();
         tail.landed(7);
         std::fs::rename(&growing, &done).unwrap();
         tail.complete(done);

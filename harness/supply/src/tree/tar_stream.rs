@@ -77,7 +77,7 @@ impl<R: Read> Stream<R> {
     /// The next member; none at the archive's end, after reading the stream to
     /// its own, so that a compressor's checksum is checked.
     pub(super) fn next(&mut self) -> Result<Option<Head>, TarError> {
-        let mut records = self.globals.clone();
+        let mut records = Records::new();
         let mut long_path = None;
         let mut long_link = None;
         // Whether an extension waits for its member, and the bytes of all there were.
@@ -112,14 +112,12 @@ impl<R: Read> Stream<R> {
                 }
                 EntryType::XGlobalHeader => {
                     self.globals = self.records(&header, at, &mut extensions)?;
-                    // What came before for this member still overrides them.
-                    let own = std::mem::replace(&mut records, self.globals.clone());
-                    records.extend(own);
                 }
                 _ => {
-                    return self
-                        .head(&header, at, records, long_path, long_link)
-                        .map(Some);
+                    // What is said of this member alone overrides the rest.
+                    let mut all = self.globals.clone();
+                    all.append(&mut records);
+                    return self.head(&header, at, all, long_path, long_link).map(Some);
                 }
             }
         }

@@ -26,7 +26,7 @@ fn link(layer: &mut Layer, path: &str, target: &str) {
 fn tree(layers: Vec<Layer>) -> Tree {
     let mut tree = Tree::new();
     for layer in layers {
-        layer.apply(&mut tree, u64::MAX).unwrap();
+        layer.apply(&mut tree).unwrap();
     }
     tree
 }
@@ -180,12 +180,12 @@ fn what_is_of_aufs_is_passed_over_and_a_whiteout_of_nothing_refused() {
     ]);
     assert_eq!(names(&tree(vec![aufs])), Vec::<String>::new());
     for bad in [".wh.", "a/.wh..", "a/.wh..."] {
-        let error = layer(vec![(bad, file(""))]).apply(&mut Tree::new(), u64::MAX);
+        let error = layer(vec![(bad, file(""))]).apply(&mut Tree::new());
         assert!(matches!(error, Err(LayerError::Whiteout { .. })), "{bad}");
     }
     let mut upper = Layer::default();
     link(&mut upper, "a", "nowhere");
-    assert!(upper.apply(&mut Tree::new(), u64::MAX).is_err());
+    assert!(upper.apply(&mut Tree::new()).is_err());
 }
 
 #[test]
@@ -202,15 +202,17 @@ fn directories_that_no_member_names_are_counted() {
         }
         layer
     };
-    members(3).apply(&mut Tree::new(), 4000).unwrap();
-    let error = members(6).apply(&mut Tree::new(), 4000).unwrap_err();
+    members(3).apply(&mut Tree::bounded(4000)).unwrap();
+    let error = members(6).apply(&mut Tree::bounded(4000)).unwrap_err();
     assert!(
         error.to_string().contains("more than 4000 entries"),
         "{error}"
     );
     // Paths of a kilobyte on average, a thousand of them each.
-    let error = members(50).apply(&mut Tree::new(), u64::MAX).unwrap_err();
-    assert!(error.to_string().contains("32 MiB of names"), "{error}");
+    let error = members(150)
+        .apply(&mut Tree::bounded(u64::MAX))
+        .unwrap_err();
+    assert!(error.to_string().contains("128 MiB of names"), "{error}");
     assert!(error.to_string().len() < 600, "{error}");
 }
 
