@@ -137,7 +137,7 @@ pub struct Entry<'tree> {
 const LONGEST_TARGET: usize = 4095;
 
 /// The most bytes the names of a [bounded](Tree::bounded) tree come to.
-const MOST_NAME_BYTES: u64 = 128 << 20;
+const MOST_NAME_BYTES: u64 = 64 << 20;
 
 /// A root file system: names, and the files they name.
 #[derive(Clone, Debug)]
@@ -235,7 +235,7 @@ impl Tree {
         Self::default()
     }
 
-    /// The same for what is not trusted: it takes at most so many entries and 128 MiB
+    /// The same for what is not trusted: it takes at most so many entries and 64 MiB
     /// of names. Folders that are on the way of a path and not listed count: a path of
     /// two thousand of them is four kilobytes in an archive and four megabytes here.
     pub fn bounded(entries: u64) -> Self {

@@ -212,7 +212,7 @@ fn directories_that_no_member_names_are_counted() {
     let error = members(150)
         .apply(&mut Tree::bounded(u64::MAX))
         .unwrap_err();
-    assert!(error.to_string().contains("128 MiB of names"), "{error}");
+    assert!(error.to_string().contains("64 MiB of names"), "{error}");
     assert!(error.to_string().len() < 600, "{error}");
 }
 
