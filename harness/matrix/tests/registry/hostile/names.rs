@@ -154,18 +154,21 @@ pub(super) fn rows() -> Vec<Row> {
             Refused("the path is longer than 4095 bytes"),
             |trial| trial.members(&[(Member::file(&("a/".repeat(100_000) + "f")), b"x")]),
         ),
-        row(
-            "a hundred paths of 2,000 directories each that no entry names",
-            Refused("more than 64 MiB of names, folders that were not listed counted"),
-            |trial| {
-                let mut tar = TarFile::new();
-                for top in 0..100 {
-                    let name = format!("{top}/{}file", "a/".repeat(2000));
-                    tar.add(&Member::file(&name), b"x");
-                }
-                trial.layer(&tar.end());
-            },
-        ),
+        Row {
+            most: 200,
+            ..row(
+                "a hundred paths of 2,000 directories each that no entry names",
+                Refused("more than 64 MiB of names, folders that were not listed counted"),
+                |trial| {
+                    let mut tar = TarFile::new();
+                    for top in 0..100 {
+                        let name = format!("{top}/{}file", "a/".repeat(2000));
+                        tar.add(&Member::file(&name), b"x");
+                    }
+                    trial.layer(&tar.end());
+                },
+            )
+        },
         Row {
             environment: SMALL,
             ..row(
