@@ -148,7 +148,7 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
-        copy_program(probe.as_ref(), &bin.join("probe"));
+        copy_program(probe, &bin.join("probe"));
         let name = folder.path().file_name().unwrap().to_str().unwrap();
         // tempfile's names begin with a dot.
         let id = format!("test{name}");
