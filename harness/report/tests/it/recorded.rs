@@ -94,7 +94,7 @@ fn image(id: &str, checks: &[&str]) -> ImageRow {
             .map(|name| CheckRow {
                 name: (*name).into(),
                 command: vec![(*name).into(), "--version".into()],
-                ..report::CheckRow::default()
+                ..CheckRow::default()
             })
             .collect(),
     }
