@@ -141,8 +141,48 @@ fn a_check_under_several_profiles_is_several_checks() {
         names("test-x"),
         [plain.clone(), eperm.clone(), enosys.clone()]
     );
-    assert_eq!(names("*=eperm"), [eperm]);
+    let unpack = ("unpack+seccomp=eperm".to_owned(), verdict::Seccomp::Eperm);
+    assert_eq!(names("*=eperm"), [eperm, unpack]);
     assert_eq!(names("test-x+"), [plain]);
+}
+
+/// Words to select by, and for what is foreseen a reason.
+#[test]
+fn images_say_of_what_family_they_are_and_why_they_fail() {
+    for entry in &project().images {
+        let image = &entry.image;
+        let tagged = ["family", "libc", "eol"]
+            .iter()
+            .all(|tag| entry.tags.contains_key(*tag));
+        // Ours is of no distribution.
+        assert!(tagged || image.name == "vsyscall", "{}", image.name);
+        for expectation in &image.expectations {
+            assert!(expectation.because.is_some(), "{}", image.name);
+            assert_ne!(expectation.when.to_string(), "", "{}", image.name);
+        }
+    }
+}
+
+/// The first expectation that applies counts: what ends every program comes before what
+/// one check meets.
+#[test]
+fn what_ends_every_program_is_foreseen_first() {
+    let plan = planned("6.1", "rockylinux:10", "");
+    let foreseen: Vec<String> = plan.images[0]
+        .expectations
+        .iter()
+        .map(|expectation| {
+            let check = expectation.check.as_deref().unwrap_or("any");
+            format!("{check} when {}: {}", expectation.when, expectation.outcome)
+        })
+        .collect();
+    assert_data_eq!(
+        foreseen.join("\n"),
+        str![[r#"
+any when cpu_level is <3: exit 127
+test-x when seccomp is eperm: exit 1
+"#]]
+    );
 }
 
 /// The command people come for shows one kernel with two settings.
