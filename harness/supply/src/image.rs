@@ -232,7 +232,7 @@ impl Maker<'_> {
         limits: Limits,
         fetch: impl FnOnce() -> Result<PathBuf, ImageError>,
     ) -> Result<ImageDisk, ImageError> {
-        let key = Key::new("tarball-v1").with("sha256", sha256);
+        let key = Key::new("tarball-v2").with("sha256", sha256);
         let disk = self.disk(key, || {
             let path = fetch()?;
             let spool = self.spool()?;
@@ -455,7 +455,7 @@ impl Maker<'_> {
 
 /// The rest of the key is added by [`Maker::disk`].
 fn image_key(config: &Digest) -> Key {
-    Key::new("oci-v1").with("config", config.as_str())
+    Key::new("oci-v2").with("config", config.as_str())
 }
 
 fn path_of(kind: &str, path: &Path) -> BTreeMap<String, String> {
