@@ -302,7 +302,8 @@ fn markdown(report: &Report) -> String {
     }
     let _ = write!(
         text,
-        "\nMost memory of all processes together: matrix {} MB, the larger of the two others {} MB.\n\n\
+        "\numoci unpack also sums up every file it wrote (its mtree manifest), which matrix \
+         has no use for.\n\nMost memory of all processes together: matrix {} MB, the larger of the two others {} MB.\n\n\
          Ratio of medians {:.2}, of memory {:.2}: less than 1 is matrix' favour.\n",
         report.matrix_memory / 1_000_000,
         report.peers_memory / 1_000_000,
