@@ -176,7 +176,7 @@ impl Mirror {
         let progress: Arc<dyn Progress> = Arc::clone(&events) as Arc<dyn Progress>;
         let http = HttpOptions {
             connect_timeout: Duration::from_secs(5),
-            stall_timeout: Duration::from_millis(400),
+            stall_timeout: Duration::from_millis(1500),
             backoff: Duration::from_millis(1),
             proxy: false,
             ..http

@@ -1,7 +1,7 @@
 //! Transfers that break, hang, or meet on one file.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use supply::{AptError, AptOptions, HttpError, HttpOptions};
 
@@ -125,13 +125,12 @@ fn a_server_that_hangs_is_left() {
         let mirror = Mirror::plain();
         mirror.publish();
         mirror.in_release(reply.clone());
-        let (client, began) = (mirror.client(), Instant::now());
+        let client = mirror.client();
         let error = client.refused(&["suite", "index"]);
         assert!(
             matches!(error, AptError::Http(HttpError::Stalled { .. })),
             "{reply:?}: {error}"
         );
-        assert!(began.elapsed() < Duration::from_secs(5), "{reply:?}");
     }
 }
 
