@@ -60,26 +60,25 @@ pub(crate) fn command(global: &Global, arguments: &PublishArguments) -> Result<S
 /// is no other package.
 fn without_mirrors(run: &Run, mirrors: &Mirrors) -> Result<Run, Failure> {
     let mut text = serde_json::to_string(run).map_err(std::io::Error::from)?;
-    // The security archive first: its address can begin with the other's.
-    for (bases, name) in [
-        (&mirrors.security, "debian-security"),
-        (&mirrors.debian, "debian"),
-    ] {
-        for base in bases {
-            let base = base.trim_end_matches('/');
-            if !base.is_empty() {
-                text = text.replace(&format!("{base}/"), &format!("{name}:"));
-            }
-        }
-    }
-    for (bases, name) in [
-        (&mirrors.security, "debian-security"),
-        (&mirrors.debian, "debian"),
-    ] {
-        for base in bases {
-            let base = base.trim_end_matches('/');
-            if !base.is_empty() {
-                text = text.replace(base, name);
+    // The security archive first: its address can begin with the other's. A moment's
+    // archive last: an apt that is held at one has its address as a mirror too.
+    let snapshots = mirrors.snapshots.as_slice();
+    let named = [
+        (mirrors.security.as_slice(), "debian-security"),
+        (mirrors.debian.as_slice(), "debian"),
+        (snapshots, "debian-snapshots"),
+    ];
+    for colon in [true, false] {
+        for (bases, name) in &named {
+            for base in *bases {
+                let base = base.trim_end_matches('/');
+                if base.is_empty() {
+                    continue;
+                }
+                text = match colon {
+                    true => text.replace(&format!("{base}/"), &format!("{name}:")),
+                    false => text.replace(base, name),
+                };
             }
         }
     }
@@ -126,6 +125,10 @@ mod tests {
                 "security",
                 "http://mirror.example/debian-security/pool/b.deb",
             ),
+            (
+                "snapshot",
+                "http://then.example/archive/debian/20260101T000000Z/pool/d.deb",
+            ),
             ("other", "https://archive.debian.org/debian/pool/c.deb"),
         ] {
             kernel.package.insert(key.to_owned(), url.to_owned());
@@ -134,11 +137,15 @@ mod tests {
         let mirrors = Mirrors {
             debian: vec!["http://mirror.example/debian".to_owned()],
             security: vec!["http://mirror.example/debian-security/".to_owned()],
-            snapshots: None,
+            snapshots: Some("http://then.example/archive".to_owned()),
         };
         let hidden = without_mirrors(&run, &mirrors).unwrap();
         let kernel = &hidden.kernels[0];
         assert_eq!(kernel.package["url"], "debian:pool/main/a.deb");
+        assert_eq!(
+            kernel.package["snapshot"],
+            "debian-snapshots:debian/20260101T000000Z/pool/d.deb"
+        );
         assert_eq!(kernel.package["security"], "debian-security:pool/b.deb");
         assert_eq!(
             kernel.package["other"],

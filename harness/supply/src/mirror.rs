@@ -18,7 +18,6 @@ pub const SECURITY_VARIABLE: &str = "MATRIX_DEBIAN_SECURITY_MIRROR";
 /// Names the archive of snapshots, below which Debian's archives lie by their times.
 pub const SNAPSHOT_VARIABLE: &str = "MATRIX_DEBIAN_SNAPSHOT";
 
-const SNAPSHOTS: &str = "https://snapshot.debian.org/archive";
 const PRIMARY: &str = "http://ftp.debian.org/debian";
 const SECURITY_PRIMARY: &str = "http://security.debian.org/debian-security";
 
@@ -29,7 +28,7 @@ pub struct Mirrors {
     pub debian: Vec<String>,
     /// Of the security archive.
     pub security: Vec<String>,
-    /// The archive of snapshots; none: Debian's own.
+    /// The archive of snapshots; none: nobody has named one.
     pub snapshots: Option<String>,
 }
 
@@ -44,19 +43,27 @@ impl Mirrors {
             configured(Path::new("/etc/apt"))?
         };
         let mut mirrors = Mirrors::choose(&configured, debian, security);
-        mirrors.snapshots = variable(SNAPSHOT_VARIABLE).map(|url| trim(&url));
+        mirrors.snapshots = variable(SNAPSHOT_VARIABLE)
+            .map(|url| trim(&url))
+            .or_else(|| configured.iter().find_map(|url| snapshots_of(url)));
         Ok(mirrors)
     }
 
     /// Where one of Debian's archives is as it was at a moment.
-    pub(crate) fn snapshot(&self, security: bool, time: &str) -> String {
-        let base = self.snapshots.as_deref().unwrap_or(SNAPSHOTS);
+    ///
+    /// # Errors
+    /// When no archive of snapshots is known.
+    pub(crate) fn snapshot(&self, security: bool, time: &str) -> Result<String, AptError> {
+        let base = self.snapshots.as_deref().ok_or(AptError::NoSnapshots {
+            time: time.to_owned(),
+            variable: SNAPSHOT_VARIABLE,
+        })?;
         let archive = if security {
             "debian-security"
         } else {
             "debian"
         };
-        format!("{base}/{archive}/{time}")
+        Ok(format!("{base}/{archive}/{time}"))
     }
 
     /// A file of a mirror at the address it has on Debian's own server, so that it
@@ -121,6 +128,17 @@ pub(crate) fn moment(text: &str) -> Option<jiff::Timestamp> {
     jiff::fmt::temporal::DateTimeParser::new()
         .parse_timestamp(text)
         .ok()
+}
+
+/// The archive of snapshots that an apt held at a moment is set up with:
+/// `BASE/debian/20260101T000000Z`.
+fn snapshots_of(url: &str) -> Option<String> {
+    let (archive, time) = url.rsplit_once('/')?;
+    moment(time)?;
+    let base = archive
+        .strip_suffix("/debian")
+        .or_else(|| archive.strip_suffix("/debian-security"))?;
+    Some(base.to_owned())
 }
 
 fn is_security(url: &str) -> bool {
@@ -266,11 +284,25 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_named_by_its_time() {
-        let mirrors = Mirrors::default();
+        let time = "20260101T000000Z";
+        let mirrors = Mirrors {
+            snapshots: snapshots_of("http://then.example/archive/debian/20250520T000000Z"),
+            ..Mirrors::default()
+        };
         assert_eq!(
-            mirrors.snapshot(true, "20260101T000000Z"),
-            "https://snapshot.debian.org/archive/debian-security/20260101T000000Z"
+            mirrors.snapshot(true, time).unwrap(),
+            "http://then.example/archive/debian-security/20260101T000000Z"
         );
+        for url in [
+            "http://mirror.example/debian",
+            "http://mirror.example/debian/bookworm",
+            "http://mirror.example/other/20250520T000000Z",
+        ] {
+            assert_eq!(snapshots_of(url), None, "{url}");
+        }
+        // Nobody has named one: the error says how to.
+        let error = Mirrors::default().snapshot(false, time).unwrap_err();
+        assert!(error.to_string().contains(SNAPSHOT_VARIABLE), "{error}");
         assert_eq!(
             moment("20260101T000000Z").unwrap().to_string(),
             "2026-01-01T00:00:00Z"

@@ -213,7 +213,7 @@ pub enum AptError {
     },
     /// The pool has dropped what the lock file names.
     #[error(
-        "{url}: {package} is in matrix.lock and no longer in the archive's pool\nhint: `matrix update` takes what there is now; https://snapshot.debian.org keeps what was: `snapshot = \"TIME\"` in the entry"
+        "{url}: {package} is in matrix.lock and no longer in the archive's pool\nhint: `matrix update` takes what there is now; Debian's archive of snapshots keeps what was: `snapshot = \"TIME\"` in the entry"
     )]
     LockedPackageGone {
         /// Where it was.
@@ -294,6 +294,16 @@ pub enum AptError {
         suite: String,
         /// Each mirror with why it was not taken.
         tried: Vec<String>,
+        /// The environment variable that names one.
+        variable: &'static str,
+    },
+    /// An archive as it was is asked for, and no archive of snapshots is known.
+    #[error(
+        "no archive of snapshots is known, to take what there was at {time}\nhint: {variable}=URL names one, below which are debian/{time} and debian-security/{time}"
+    )]
+    NoSnapshots {
+        /// The moment that was asked for.
+        time: String,
         /// The environment variable that names one.
         variable: &'static str,
     },

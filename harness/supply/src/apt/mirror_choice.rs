@@ -103,7 +103,7 @@ impl Apt {
     /// A suite as it was. The archive of snapshots answers any moment with the last
     /// state before it, so a Release of a later date is not what was asked for.
     fn snapshot(&self, security: bool, time: &str, wanted: &AptSuite) -> Result<Suite, AptError> {
-        let url = self.mirrors()?.snapshot(security, time);
+        let url = self.mirrors()?.snapshot(security, time)?;
         let place = Place {
             frozen: true,
             ..self.shipped(&url)
