@@ -89,9 +89,6 @@ impl Script {
             .env("QEMU", qemu)
             .env("JOBS", cores.to_string())
             .stdin(Stdio::null());
-        for (name, value) in &bed.qemu.environment {
-            command.env(name, value);
-        }
         let begun = Instant::now();
         let output = command
             .output()

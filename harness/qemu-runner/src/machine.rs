@@ -18,8 +18,6 @@ pub struct Qemu {
     /// Arguments before QEMU's own: for a loader, its library path and QEMU;
     /// `-L` folders for the firmware.
     pub prefix_arguments: Vec<OsString>,
-    /// Set in its environment, on top of the program's own (`QEMU_MODULE_DIR`).
-    pub environment: Vec<(String, OsString)>,
     /// Its version: `7.2.22`.
     pub version: String,
 }
@@ -51,23 +49,17 @@ impl Qemu {
     /// # Errors
     /// When it cannot be started or does not answer as QEMU does.
     pub fn installed(program: &Path) -> Result<Self, QemuError> {
-        Self::with(program.to_owned(), Vec::new(), Vec::new())
+        Self::with(program.to_owned(), Vec::new())
     }
 
-    /// Asks a QEMU that needs a loader, arguments or an environment of its own
-    /// for its version.
+    /// Asks a QEMU that needs a loader or arguments of its own for its version.
     ///
     /// # Errors
     /// As [`Qemu::installed`].
-    pub fn with(
-        program: PathBuf,
-        prefix_arguments: Vec<OsString>,
-        environment: Vec<(String, OsString)>,
-    ) -> Result<Self, QemuError> {
+    pub fn with(program: PathBuf, prefix_arguments: Vec<OsString>) -> Result<Self, QemuError> {
         let mut qemu = Self {
             program,
             prefix_arguments,
-            environment,
             version: String::new(),
         };
         let output =
@@ -101,9 +93,6 @@ impl Qemu {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.prefix_arguments);
-        for (name, value) in &self.environment {
-            command.env(name, value);
-        }
         command
     }
 }

@@ -28,8 +28,6 @@ pub struct Tool {
     pub program: PathBuf,
     /// Arguments that come before any other.
     pub prefix_arguments: Vec<OsString>,
-    /// Variables it needs.
-    pub environment: Vec<(String, OsString)>,
     /// As it says of itself: `7.2.22`.
     pub version: String,
     /// `machine: /usr/bin/qemu-system-x86_64`, or `Debian bookworm 1:7.2+dfsg-7`.
@@ -41,9 +39,6 @@ impl Tool {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.prefix_arguments);
-        for (name, value) in &self.environment {
-            command.env(name, value);
-        }
         command
     }
 }

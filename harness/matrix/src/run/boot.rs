@@ -617,7 +617,6 @@ fn runner_qemu(tool: Tool) -> Qemu {
     Qemu {
         program: tool.program,
         prefix_arguments: tool.prefix_arguments,
-        environment: tool.environment,
         version: tool.version,
     }
 }

@@ -113,9 +113,6 @@ impl Project {
         .unwrap();
         let tool = supply.qemu().unwrap();
         let mut script = "#!/bin/sh\n".to_owned();
-        for (name, value) in &tool.environment {
-            script += &format!("export {name}='{}'\n", value.to_str().unwrap());
-        }
         script += &format!("exec '{}'", tool.program.display());
         for argument in &tool.prefix_arguments {
             script += &format!(" '{}'", argument.to_str().unwrap());

@@ -7,7 +7,6 @@ fn machine(disks: Vec<Disk>) -> Machine {
         qemu: Qemu {
             program: "qemu-system-x86_64".into(),
             prefix_arguments: Vec::new(),
-            environment: Vec::new(),
             version: "7.2.22".into(),
         },
         acceleration: Acceleration::Tcg,

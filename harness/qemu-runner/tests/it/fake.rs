@@ -49,13 +49,13 @@ impl Fake {
         file("fatal", &frame(&fatal));
         file("cut", &frame(&ready)[..5]);
         file("garbage", &[0xff; 64]);
+        let frames = format!("FRAMES='{}'\n", directory.path().display());
         let machine = Machine {
             qemu: Qemu {
                 program: "bash".into(),
-                prefix_arguments: ["-c", &format!("{PRELUDE}{script}"), "qemu"]
+                prefix_arguments: ["-c", &format!("{frames}{PRELUDE}{script}"), "qemu"]
                     .map(OsString::from)
                     .to_vec(),
-                environment: vec![("FRAMES".into(), directory.path().into())],
                 version: "7.2.22".into(),
             },
             acceleration: Acceleration::Tcg,

@@ -1,4 +1,3 @@
-use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -13,7 +12,6 @@ fn tool(folder: &Path, script: &str) -> Tool {
         // Started by the shell: a file just written can be busy while another test forks.
         program: "/bin/sh".into(),
         prefix_arguments: vec![path.into_os_string()],
-        environment: vec![("GREETING".to_owned(), OsString::from("hello"))],
         version: "4.5.1".to_owned(),
         origin: "test".to_owned(),
     }
@@ -39,12 +37,14 @@ fn it_gets_the_tree_as_a_tar() {
     }
     let log = folder.path().join("log");
     let script = format!(
-        "echo \"$GREETING $* $SOURCE_DATE_EPOCH\" > '{}'; cat > \"$2\"",
+        "echo \"$* $SOURCE_DATE_EPOCH\" > '{}'; cat > \"$2\"",
         log.display()
     );
     write(&tree, &tool(folder.path(), &script), &output).unwrap();
     let arguments = fs_err::read_to_string(&log).unwrap();
-    for part in ["hello - ", "-tar", "-root-mode 711", "-noD", " 1700000000"] {
+    // Of the tar on its standard input.
+    assert!(arguments.starts_with("- "), "{arguments}");
+    for part in ["-tar", "-root-mode 711", "-noD", " 1700000000"] {
         assert!(arguments.contains(part), "{arguments}: {part}");
     }
     let mut again = Tree::new();

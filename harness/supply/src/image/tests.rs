@@ -36,7 +36,6 @@ impl Shop {
             Ok(Tool {
                 program: "/bin/sh".into(),
                 prefix_arguments: vec![self.folder.path().join("mksquashfs").into()],
-                environment: Vec::new(),
                 version: "4.5.1".to_owned(),
                 origin: "test".to_owned(),
             })

@@ -14,7 +14,6 @@ pub(super) fn requested(recipe: &Recipe, program: &Path) -> Result<Tool, ToolErr
     let mut tool = Tool {
         program: program.to_path_buf(),
         prefix_arguments: Vec::new(),
-        environment: Vec::new(),
         version: String::new(),
         origin: format!("machine: {}", program.display()),
     };

@@ -70,7 +70,6 @@ fn tool(recipe: &Recipe, root: &Path, record: &Record) -> Tool {
     Tool {
         program: root.join("lib").join(elf::LOADER),
         prefix_arguments,
-        environment: Vec::new(),
         version: record.version.clone(),
         origin: format!("Debian {} {}", recipe.suite, record.package_version),
     }
