@@ -13,6 +13,7 @@ use std::io::{Seek, SeekFrom};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{
     MemfdFlags, SealFlags, StatVfsMountFlags, fcntl_add_seals, fcntl_get_seals, fstat, fstatvfs,
@@ -35,6 +36,10 @@ const SEALS: SealFlags = SealFlags::WRITE
     .union(SealFlags::SHRINK)
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
+
+/// How long a page of the copy may be held by somebody else.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Returns where the program is out of reach already, and starts it again
 /// otherwise, with the same arguments, environment and descriptors.
@@ -109,8 +114,22 @@ fn sealed(mut own: &File) -> Result<OwnedFd, Errno> {
     let mut file = File::from(copy);
     own.seek(SeekFrom::Start(0)).map_err(errno_of)?;
     std::io::copy(&mut own, &mut file).map_err(errno_of)?;
-    fcntl_add_seals(&file, SEALS)?;
+    seal(&file, PATIENCE)?;
     Ok(file.into())
+}
+
+/// Seals a copy nobody else writes to. The kernel answers EBUSY while anything
+/// holds a reference to one of its pages, as the kernel's own reclaim and
+/// compaction do for a moment, and it waits 150 ms at most itself
+/// (`memfd_wait_for_pins`), which is too little on a machine with much to do.
+fn seal(file: &File, patience: Duration) -> Result<(), Errno> {
+    let end = Instant::now() + patience;
+    loop {
+        match fcntl_add_seals(file, SEALS) {
+            Err(Errno::BUSY) if Instant::now() < end => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
 }
 
 fn bind_readonly() -> Result<(), Failure> {
@@ -164,4 +183,49 @@ fn exec(path: CString) -> Result<(), Failure> {
 
 unsafe extern "C" {
     static environ: *const *const libc::c_char;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shared writable mapping keeps a file from being sealed until it goes,
+    /// with the same error as a page the kernel holds for a moment.
+    fn held_for(time: Duration, patience: Duration) -> Result<(), Errno> {
+        let copy = memfd_create("", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let file = File::from(copy);
+        file.set_len(4096).map_err(errno_of)?;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let (shared, own) = (libc::MAP_SHARED, file.as_raw_fd());
+        // SAFETY: the kernel chooses where, and nothing is read or written there.
+        let address = unsafe { libc::mmap(std::ptr::null_mut(), 4096, access, shared, own, 0) };
+        if address == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        let address = address.expose_provenance();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(time);
+                // SAFETY: the mapping made above, which nothing refers to.
+                unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(address), 4096) }
+            });
+            seal(&file, patience)
+        })
+    }
+
+    #[test]
+    fn a_page_held_for_a_moment_is_waited_for() {
+        assert_eq!(
+            held_for(Duration::from_millis(300), Duration::from_secs(60)),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_page_that_stays_held_is_an_error() {
+        assert_eq!(
+            held_for(Duration::from_secs(1), Duration::ZERO),
+            Err(Errno::BUSY)
+        );
+    }
 }
