@@ -30,9 +30,7 @@ pub(crate) fn command(global: &Global, arguments: &MergeArguments) -> Result<Sta
 /// The record of a run that was not made here: the model alone, without events.
 fn write(run: &Run, folder: &std::path::Path) -> Result<(), Failure> {
     fs_err::create_dir_all(folder)?;
-    let mut json = serde_json::to_vec_pretty(run).map_err(std::io::Error::from)?;
-    json.push(b'\n');
-    report::write_whole(&folder.join("results.json"), &json)?;
+    report::write_whole(&folder.join("results.json"), run.to_json()?.as_bytes())?;
     report::write_whole(
         &folder.join("table.md"),
         report::markdown::render(run).as_bytes(),

@@ -56,11 +56,7 @@ pub(crate) fn command(global: &Global, arguments: &ShowArguments) -> Result<Stat
         Format::Badge => print(&report::svg::badge(&run))?,
         Format::Svg => print(&report::svg::heat_map(&run))?,
         Format::Github => print(&report::github::annotations(&run))?,
-        Format::Json => {
-            let mut json = serde_json::to_string_pretty(&run).map_err(std::io::Error::from)?;
-            json.push('\n');
-            print(&json)?;
-        }
+        Format::Json => print(&run.to_json()?)?,
     }
     Ok(Status::Done)
 }

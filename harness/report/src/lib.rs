@@ -19,6 +19,7 @@ pub mod github;
 mod grid;
 pub mod history;
 pub mod html;
+mod json;
 pub mod junit;
 pub mod ktap;
 mod load;

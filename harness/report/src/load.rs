@@ -122,19 +122,26 @@ fn results(path: &Path) -> Result<Option<Run>, LoadError> {
         path: path.to_owned(),
         error,
     };
-    // The version first: of another shape only that can be told.
-    #[derive(Deserialize)]
-    struct Versioned {
-        schema: u64,
-    }
-    let Versioned { schema } = serde_json::from_slice(&text).map_err(json)?;
-    if schema != u64::from(SCHEMA) {
-        return Err(LoadError::Schema {
-            path: path.to_owned(),
-            found: schema,
-        });
-    }
-    let run: Run = serde_json::from_slice(&text).map_err(json)?;
+    let shape = |found| LoadError::Schema {
+        path: path.to_owned(),
+        found,
+    };
+    let run = match serde_json::from_slice::<Run>(&text) {
+        Ok(run) if run.schema == SCHEMA => run,
+        Ok(run) => return Err(shape(run.schema.into())),
+        // Of another shape only the version can be told.
+        Err(error) => {
+            #[derive(Deserialize)]
+            struct Versioned {
+                schema: u64,
+            }
+            return Err(match serde_json::from_slice(&text) {
+                Ok(Versioned { schema }) if schema != u64::from(SCHEMA) => shape(schema),
+                _ => json(error),
+            });
+        }
+    };
+    drop(text);
     run.check().map_err(|error| LoadError::Contradiction {
         path: path.to_owned(),
         error,

@@ -24,8 +24,7 @@ pub struct Published {
 /// When the run cannot stand in the history.
 pub fn files(run: &Run, history: &mut History) -> Result<Vec<Published>, HistoryError> {
     history.put(Line::of(run)?);
-    let mut json = serde_json::to_string(run).map_err(std::io::Error::from)?;
-    json.push('\n');
+    let json = run.to_json()?;
     let page = html::render(run, history.before(&run.run.id))?;
     let mut files = vec![
         ("README.md".to_owned(), readme(run)),

@@ -1,7 +1,7 @@
 //! The record of a run on disk, kept while it runs.
 
 use std::{
-    io::Write,
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -20,6 +20,9 @@ pub(crate) const TABLE: &str = "table.md";
 /// The time since results.json was last written must be this many times what
 /// the writing took before it is written anew: a twentieth of the time at most.
 const PATIENCE: u32 = 20;
+
+/// Bytes that go to the operating system at once: a large run has 30 MB.
+const BUFFER: usize = 256 * 1024;
 
 /// Why something could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,8 @@ pub enum RecordError {
 pub struct Recorder {
     folder: PathBuf,
     events: File,
+    /// Lines of events.jsonl that are not written yet.
+    pending: Vec<u8>,
     run: Option<Run>,
     written: Instant,
     cost: Duration,
@@ -78,6 +83,7 @@ impl Recorder {
         Ok(Self {
             folder: folder.to_owned(),
             events,
+            pending: Vec::new(),
             run: None,
             written: Instant::now(),
             cost: Duration::ZERO,
@@ -102,6 +108,7 @@ impl Recorder {
         let mut recorder = Self {
             folder: folder.to_owned(),
             events,
+            pending: Vec::new(),
             run: Some(run),
             written: Instant::now(),
             cost: Duration::ZERO,
@@ -118,6 +125,39 @@ impl Recorder {
     /// # Errors
     /// When it does not belong to the run, or a file cannot be written.
     pub fn record(&mut self, event: &Event) -> Result<(), RecordError> {
+        self.record_all([event])
+    }
+
+    /// Records events that came together, as [`Recorder::record`] does one.
+    ///
+    /// # Errors
+    /// As there; of those before the one that does not belong to the run nothing is
+    /// lost.
+    pub fn record_all<'a>(
+        &mut self,
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<(), RecordError> {
+        let mut due = None;
+        let folded = events
+            .into_iter()
+            .try_for_each(|event| -> Result<(), RecordError> {
+                self.fold(event)?;
+                due = due.max(self.due(event));
+                Ok(())
+            });
+        // One write for all: a line is torn only if the machine goes down.
+        let written = self.events.write_all(&self.pending);
+        self.pending.clear();
+        folded?;
+        written?;
+        match due {
+            Some(Due::Now) => self.write(false),
+            Some(Due::Last) => self.write(true),
+            None => Ok(()),
+        }
+    }
+
+    fn fold(&mut self, event: &Event) -> Result<(), RecordError> {
         match (&mut self.run, event) {
             (None, Event::RunStarted { run }) => self.run = Some((**run).clone()),
             (None, _) => return Err(RecordError::NotStarted),
@@ -126,16 +166,23 @@ impl Recorder {
         // A download's progress says nothing of the run once it is over, and
         // would be most of the file.
         if !matches!(event, Event::FetchProgress { .. }) {
-            let mut line = serde_json::to_vec(event)?;
-            line.push(b'\n');
-            // One write a line: it is torn only if the machine goes down.
-            self.events.write_all(&line)?;
+            let whole = self.pending.len();
+            if let Err(error) = serde_json::to_writer(&mut self.pending, event) {
+                self.pending.truncate(whole);
+                return Err(error.into());
+            }
+            self.pending.push(b'\n');
         }
+        Ok(())
+    }
+
+    /// Whether results.json is to be written anew after this event.
+    fn due(&self, event: &Event) -> Option<Due> {
         match event {
-            Event::RunStarted { .. } | Event::RunResumed { .. } => self.write(false),
-            Event::RunFinished { .. } => self.write(true),
-            _ if self.written.elapsed() > self.cost * PATIENCE => self.write(false),
-            _ => Ok(()),
+            Event::RunStarted { .. } | Event::RunResumed { .. } => Some(Due::Now),
+            Event::RunFinished { .. } => Some(Due::Last),
+            _ if self.written.elapsed() > self.cost * PATIENCE => Some(Due::Now),
+            _ => None,
         }
     }
 
@@ -154,18 +201,26 @@ impl Recorder {
             return Err(RecordError::NotStarted);
         };
         let start = Instant::now();
-        let mut json = serde_json::to_vec_pretty(run)?;
-        json.push(b'\n');
-        replace(&self.folder.join(RESULTS), &json, last)?;
-        replace(
-            &self.folder.join(TABLE),
-            markdown::render(run).as_bytes(),
-            last,
-        )?;
+        replace(&self.folder.join(RESULTS), last, |file| {
+            run.write_json(file)
+        })?;
+        let table = markdown::render(run);
+        replace(&self.folder.join(TABLE), last, |file| {
+            file.write_all(table.as_bytes())
+        })?;
         self.written = Instant::now();
         self.cost = self.written - start;
         Ok(())
     }
+}
+
+/// When results.json is to be written.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    /// With what has come so far.
+    Now,
+    /// For the last time.
+    Last,
 }
 
 /// Writes a file so that who reads sees the old or the new one whole, and the new
@@ -174,16 +229,23 @@ impl Recorder {
 /// # Errors
 /// When it cannot be written; the error names it.
 pub fn write_whole(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    replace(path, content, true)
+    replace(path, true, |file| file.write_all(content))
 }
 
 /// Writes beside the file and renames: who reads sees the old or the new whole.
-fn replace(path: &Path, content: &[u8], durable: bool) -> std::io::Result<()> {
+fn replace(
+    path: &Path,
+    durable: bool,
+    content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let beside = PathBuf::from(name);
-    let mut file = File::create(&beside)?;
-    file.write_all(content)?;
+    let mut file = BufWriter::with_capacity(BUFFER, File::create(&beside)?);
+    content(&mut file)?;
+    let file = file
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?;
     // Only the last needs to outlive the machine: a sync costs more than all else.
     if durable {
         file.sync_all()?;

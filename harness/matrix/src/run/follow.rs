@@ -15,6 +15,9 @@ use crate::progress::Display;
 /// How long nothing may be heard before the display is told that time passes.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How many events are recorded before any of them is shown, at most.
+const AT_ONCE: usize = 64;
+
 /// What the record says of a run that ended by a mistake in this program.
 const FAILED: &str = "matrix failed; its standard error says where";
 
@@ -27,33 +30,49 @@ pub(super) fn follow(
     folder: &Path,
 ) -> Result<Status, Failure> {
     let mut signal = None;
-    loop {
-        let event = match messages.recv_timeout(TICK) {
+    let mut ended = false;
+    while !ended {
+        let first = match messages.recv_timeout(TICK) {
             Err(RecvTimeoutError::Timeout) => {
                 display.tick();
                 continue;
             }
-            Ok(Message::Event(event)) => *event,
-            Ok(Message::Signal(number)) => {
-                signal = Some(number);
-                finished(phases, Some(format!("ended by signal {number}")))
-            }
-            Ok(Message::Failed) => finished(phases, Some(FAILED.to_owned())),
+            Ok(message) => message,
             // The senders are gone only after Done.
-            Ok(Message::Done) | Err(RecvTimeoutError::Disconnected) => finished(phases, None),
+            Err(RecvTimeoutError::Disconnected) => Message::Done,
         };
-        let last = matches!(event, Event::RunFinished { .. });
-        if let Err(error) = recorder.record(&event) {
+        // What waits already is recorded at once.
+        let mut events = Vec::new();
+        for message in std::iter::once(first)
+            .chain(messages.try_iter())
+            .take(AT_ONCE)
+        {
+            let interrupted = match message {
+                Message::Event(event) => {
+                    events.push(*event);
+                    continue;
+                }
+                Message::Signal(number) => {
+                    signal = Some(number);
+                    Some(format!("ended by signal {number}"))
+                }
+                Message::Failed => Some(FAILED.to_owned()),
+                Message::Done => None,
+            };
+            events.push(finished(phases, interrupted));
+            ended = true;
+            break;
+        }
+        if let Err(error) = recorder.record_all(&events) {
             display.close();
             crate::progress::print_failure(&error.into());
             std::process::exit(3);
         }
-        display.show(&event);
+        for event in &events {
+            display.show(event);
+        }
         // Events that show nothing may come thick and fast.
         display.tick();
-        if last {
-            break;
-        }
     }
     let Some(run) = recorder.run() else {
         // The first event carries the run.

@@ -2,7 +2,7 @@
 //! and shows them.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,15 +23,19 @@ pub(crate) enum Message {
     Failed,
 }
 
+/// How many messages may wait to be recorded; whoever tells more waits himself, as
+/// on a disk that is slower than the machines.
+const WAITING: usize = 1024;
+
 /// A handle for telling. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Sink {
-    messages: Sender<Message>,
+    messages: SyncSender<Message>,
 }
 
 impl Sink {
     pub(crate) fn new() -> (Sink, Receiver<Message>) {
-        let (messages, receiver) = channel();
+        let (messages, receiver) = sync_channel(WAITING);
         (Sink { messages }, receiver)
     }
 
