@@ -60,6 +60,50 @@ fn heading(id: &str, note: Option<usize>) -> String {
     }
 }
 
+/// A run's cells, row by row.
+struct Cells<'a> {
+    run: &'a Run,
+    /// The next row's place in each column, as the plan puts cells in order.
+    next: usize,
+    /// How many cells the plan has for a kernel.
+    column: usize,
+    /// By kernel, image and check, once the record turns out to have another order.
+    found: Option<HashMap<[&'a str; 3], &'a Cell>>,
+}
+
+impl<'a> Cells<'a> {
+    fn of(run: &'a Run) -> Self {
+        Self {
+            run,
+            next: 0,
+            column: run.images.iter().map(|image| image.checks.len()).sum(),
+            found: None,
+        }
+    }
+
+    /// The row that follows.
+    fn row(&mut self, image: &str, check: &str) -> Vec<Option<&'a Cell>> {
+        let place = self.next;
+        self.next += 1;
+        let kernels = self.run.kernels.iter().enumerate();
+        kernels
+            .map(|(number, kernel)| {
+                self.cell(number * self.column + place, [&kernel.id, image, check])
+            })
+            .collect()
+    }
+
+    fn cell(&mut self, place: usize, id: [&str; 3]) -> Option<&'a Cell> {
+        let run = self.run;
+        let of = |cell: &'a Cell| [&*cell.kernel, &*cell.image, &*cell.check];
+        if let Some(cell) = run.cells.get(place).filter(|cell| of(cell) == id) {
+            return Some(cell);
+        }
+        let by_id = || run.cells.iter().map(|cell| (of(cell), cell)).collect();
+        self.found.get_or_insert_with(by_id).get(&id).copied()
+    }
+}
+
 impl<'a> Grid<'a> {
     /// Lays a run out.
     pub(crate) fn of(run: &'a Run) -> Self {
@@ -78,18 +122,7 @@ impl<'a> Grid<'a> {
                 note: note(kernel_note(kernel)),
             })
             .collect();
-        let cells: HashMap<(&str, &str, &str), &Cell> = run
-            .cells
-            .iter()
-            .map(|cell| {
-                let id = (
-                    cell.kernel.as_str(),
-                    cell.image.as_str(),
-                    cell.check.as_str(),
-                );
-                (id, cell)
-            })
-            .collect();
+        let mut cells = Cells::of(run);
         let groups = run
             .images
             .iter()
@@ -107,15 +140,7 @@ impl<'a> Grid<'a> {
                     .iter()
                     .map(|check| Row {
                         check: &check.name,
-                        cells: run
-                            .kernels
-                            .iter()
-                            .map(|kernel| {
-                                let id =
-                                    (kernel.id.as_str(), image.id.as_str(), check.name.as_str());
-                                cells.get(&id).copied()
-                            })
-                            .collect(),
+                        cells: cells.row(&image.id, &check.name),
                     })
                     .collect(),
             })

@@ -135,11 +135,12 @@ mod tests {
 
     #[test]
     fn what_lists_hold_has_lines() {
+        // In the alphabet's order, which a map has without `preserve_order`.
         let value = json!({
-            "schema": 1,
-            "run": { "id": "x", "settings": { "jobs": "2", "none": {} } },
+            "cells": [{ "attempts": [{ "boot": 1 }, { "boot": 2 }], "kernel": "6.1" }, {}],
             "kernels": [],
-            "cells": [{ "kernel": "6.1", "attempts": [{ "boot": 1 }, { "boot": 2 }] }, {}],
+            "run": { "id": "x", "settings": { "jobs": "2", "none": {} } },
+            "schema": 1,
         });
         let mut json = Vec::new();
         let mut serializer = serde_json::Serializer::with_formatter(&mut json, Lines::default());
