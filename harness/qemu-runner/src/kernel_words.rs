@@ -47,6 +47,10 @@ const ALWAYS: &[KernelWord] = &[
         word: "no_timer_check",
         reason: "the check of the timer's wiring counts ticks against a busy loop, which an emulated machine can fail by being slow",
     },
+    KernelWord {
+        word: "rcupdate.rcu_expedited=1",
+        reason: "moving a process to its control group, mounting and unmounting wait until no reader of the old state is left: for some ticks of the clock, a sixth of a short cell on a kernel with CONFIG_PREEMPT_RCU, or at once like this. The same is waited for, a userland sees /sys/kernel/rcu_expedited",
+    },
 ];
 
 /// What only helps where the processor is translated.
@@ -61,7 +65,7 @@ const TRANSLATED: KernelWord = KernelWord {
 /// their timer through I/O-APIC code that was written anew since.
 const NO_ACPI_ROUTING: KernelWord = KernelWord {
     word: "acpi=noirq",
-    reason: "interrupt lines are told by the firmware's tables: through ACPI the kernel runs a loop of 128 rounds of bytecode for each PCI device it turns on, a fifth of a second for each disk. Only /proc/interrupts shows it; one CPU only, and from 5.10 on, where it was measured",
+    reason: "interrupt lines are told by the firmware's tables: through ACPI the kernel runs a loop of 128 rounds of bytecode for each PCI device it turns on, a fifth of a second for each disk. /proc/interrupts shows it and, where the kernel lacks CONFIG_X86_MPPARSE and goes without its local APIC, the flag `apic` of /proc/cpuinfo; with it a cell takes a fifth more. One CPU only, and from 5.10 on, where it was measured",
 };
 
 /// The oldest kernel `acpi=noirq` was measured on.
