@@ -66,6 +66,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// An image out of a registry on the loopback, beside skopeo and umoci
     Pull(PullArguments),
+    /// What machines do with their time: still, in the kernel, in programs; and what is translated
+    Profile,
     /// The part that a process of its own does, so that its memory is its own
     #[command(hide = true)]
     ScaleOnly {

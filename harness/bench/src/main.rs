@@ -11,7 +11,8 @@
 //! events as they arrive ([`program`]); peers are run only where they are installed,
 //! and only count when they did the work ([`peer`]). Scale is measured without
 //! machines, on a run of 36,000 cells ([`scale`]). `bench pull` measures images out of
-//! a registry instead ([`pull`]).
+//! a registry instead ([`pull`]); `bench profile` tells what the time goes into
+//! ([`profile`]).
 
 mod arguments;
 mod bed;
@@ -19,6 +20,7 @@ mod floor;
 mod goals;
 mod memory;
 mod peer;
+mod profile;
 mod program;
 mod pull;
 mod rounds;
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Command::Pull(pull)) => pull::measure(&arguments, pull),
+        Some(Command::Profile) => profile::measure(&arguments),
         Some(Command::ScaleOnly { folder }) => scale::measure_here(folder),
         None => rounds::measure(&arguments),
     };
