@@ -1,5 +1,7 @@
 //! Userlands of a few files, each made to meet one kind of trouble.
 
+pub(crate) mod module;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,8 @@
 //! that explains it. What the kernels and programs said of them is in the corpus of
 //! `verdict`, whose TABLE.md lists what was produced where.
 
+mod deaths;
+
 use report::Run;
 
 use crate::made::{self, executable};
@@ -17,7 +19,6 @@ memory = "512MiB"
 [kernel.variants]
 less = { cmdline = "vsyscall=xonly ia32_emulation=0", cpu = "Nehalem", sysctl = { "user.max_user_namespaces" = 0 } }
 panics = { memory = "256MiB", sysctl = { "vm.panic_on_oom" = 1 } }
-hangs = { sysctl = { "vm.unprivileged_userfaultfd" = 1, "kernel.hung_task_timeout_secs" = 1 } }
 
 [[kernel]]
 version = "6.12"
@@ -26,7 +27,6 @@ memory = "512MiB"
 [kernel.variants]
 less = { cmdline = "vsyscall=xonly ia32_emulation=0", cpu = "Nehalem", sysctl = { "user.max_user_namespaces" = 0 } }
 panics = { memory = "256MiB", sysctl = { "vm.panic_on_oom" = 1 } }
-hangs = { sysctl = { "vm.unprivileged_userfaultfd" = 1, "kernel.hung_task_timeout_secs" = 1 } }
 "#;
 
 const PACKET_FILTER: &str = r#"
@@ -390,30 +390,6 @@ fn a_panic_and_its_cause() {
             "panic",
             "panic",
             "Out of memory: system-wide panic_on_oom is enabled",
-        )];
-        assert_told(&project, &run, kernel, wanted);
-    }
-}
-
-/// Under emulation two time limits of half a minute and more, stretched.
-#[test]
-#[ignore = "a task counts as hung after seconds, and a time limit is confirmed by a second"]
-fn a_task_that_hangs_and_its_cause() {
-    let project = project();
-    image(
-        &project,
-        "trouble",
-        "root",
-        &[("lock", &["/trouble", "hold-lock"], "timeout = \"3s\"")],
-    );
-    let run = project.run(1, &["--kernels", "6.1+hangs,6.12+hangs", "--cold"]);
-    for kernel in ["6.1+hangs", "6.12+hangs"] {
-        let wanted: &Wanted<'_> = &[(
-            "trouble",
-            "lock",
-            "timeout",
-            "hung-task",
-            "could not be woken",
         )];
         assert_told(&project, &run, kernel, wanted);
     }

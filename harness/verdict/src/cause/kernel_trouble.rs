@@ -38,6 +38,7 @@ struct Sign {
 /// host is busy barks, and programs die beside that of what they did themselves. An
 /// oops ends the process it happened for.
 const OOPS: &str = "kernel-oops";
+const STALL: &str = "rcu-stall";
 
 /// The worst first.
 static SIGNS: [Sign; 5] = [
@@ -66,7 +67,7 @@ static SIGNS: [Sign; 5] = [
         line: LazyLock::new(|| rule(r"BUG: soft lockup - CPU#\d+ stuck for \d+s!")),
     },
     Sign {
-        name: "rcu-stall",
+        name: STALL,
         words: "a CPU or a task kept the kernel's read-copy-update waiting",
         line: LazyLock::new(|| {
             rule(r"INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stalls? on CPU")
@@ -94,6 +95,15 @@ pub(super) fn place(line: &str) -> Option<&str> {
         .map(|name| name.as_str())
 }
 
+/// `rcu: rcu_preempt kthread starved for 752 jiffies! g-563 f0x2 …`, from 3.19 on: the line,
+/// and how long.
+fn starved(line: &str) -> Option<(&str, &str)> {
+    static STARVED: LazyLock<Regex> =
+        LazyLock::new(|| rule(r"\brcu_\w+ kthread starved for (\d+) jiffies!"));
+    let jiffies = STARVED.captures(line)?.get(1)?;
+    Some((line, jiffies.as_str()))
+}
+
 fn find(observation: Observation<'_>) -> Option<Cause> {
     // A panic has a rule of its own, and a program that ended by itself is no
     // victim.
@@ -115,9 +125,16 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         .find_map(|line| Some((line, place(line)?)));
     evidence.extend(place.map(|(line, _)| line.to_owned()));
     let place = place.map_or(String::new(), |(_, function)| format!(", in {function}"));
+    let mut words = sign.words.to_owned();
+    if trouble.name == STALL
+        && let Some((line, jiffies)) = observation.kernel_lines().find_map(starved)
+    {
+        evidence.insert(1, line.to_owned());
+        words += &format!(", whose own thread got no CPU for {jiffies} jiffies");
+    }
     Some(Cause {
         name: trouble.name.to_owned(),
-        explanation: format!("{}{place}", sign.words),
+        explanation: format!("{words}{place}"),
         evidence,
         remedy: Some(
             "it is the kernel's bug, or the machine's: the whole console is beside the run's \
@@ -207,6 +224,22 @@ mod tests {
             cause.explanation
         );
         assert_eq!(cause.evidence, [log[0], log[2]]);
+    }
+
+    #[test]
+    fn a_stall_tells_of_the_thread_that_got_no_cpu() {
+        let log = [
+            "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+            "rcu: rcu_preempt kthread starved for 752 jiffies! g-563 f0x2 RCU_GP_WAIT_FQS(5) ->state=0x0 ->cpu=0",
+        ];
+        let stuck = Outcome::Timeout { limit: 1 };
+        let cause = of(&stuck, &log).unwrap();
+        assert_eq!(cause.evidence, log);
+        assert_eq!(
+            cause.explanation,
+            "a CPU or a task kept the kernel's read-copy-update waiting, whose own thread got no \
+             CPU for 752 jiffies"
+        );
     }
 
     #[test]

@@ -25,14 +25,22 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     let bug = observation.kernel_lines().find(|line| BUG.is_match(line));
     let place = observation
         .kernel_lines()
-        .find(|line| kernel_trouble::place(line).is_some());
-    let mut evidence: Vec<String> = bug.into_iter().chain(place).map(str::to_owned).collect();
+        .find_map(|line| Some((line, kernel_trouble::place(line)?)));
+    let mut evidence: Vec<String> = bug
+        .into_iter()
+        .chain(place.map(|(line, _)| line))
+        .map(str::to_owned)
+        .collect();
     evidence.push(message.clone());
+    // Without a BUG it panicked of its own will, where that was is no news.
+    let function = bug
+        .and(place)
+        .map_or(String::new(), |(_, function)| format!(", in {function}"));
     Some(Cause {
         name: "panic".to_owned(),
         explanation: match init(message) {
             Some(how) => format!("the kernel panicked: its first process was {how}"),
-            None => format!("the kernel panicked: {said}"),
+            None => format!("the kernel panicked: {said}{function}"),
         },
         evidence,
         remedy: None,
@@ -82,7 +90,7 @@ mod tests {
         assert_eq!(cause.name, "panic");
         assert_eq!(
             cause.explanation,
-            "the kernel panicked: Fatal exception in interrupt"
+            "the kernel panicked: Fatal exception in interrupt, in tcp_v4_rcv"
         );
         assert_eq!(
             cause.evidence,
