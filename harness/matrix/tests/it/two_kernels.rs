@@ -96,6 +96,7 @@ fn causes_of_kernels_as_they_come() {
         "root/without-loader",
         &crate::inspect::with_interpreter("/lib/ld-gone.so.1"),
     );
+    project.file("root/data", "no program");
     image(
         &project,
         "trouble",
@@ -115,6 +116,7 @@ fn causes_of_kernels_as_they_come() {
             ("trapped", &["/trouble", "trap-call"], ""),
             ("time64", &["/narrow", "refused"], ""),
             ("loader", &["/without-loader"], ""),
+            ("data", &["/data"], ""),
             ("mount-v1", &["/trouble", "mount-v1"], ""),
             ("full", &["/trouble", "fill", "/dev/shm/x"], ""),
             ("memory", &["/trouble", "eat"], ""),
@@ -144,6 +146,8 @@ fn causes_of_kernels_as_they_come() {
     );
     made::list(&project, "list");
     image(&project, "list", "list", &[("list", &["/list"], "")]);
+    made::list_of_later(&project, "later");
+    image(&project, "later", "later", &[("list", &["/list"], "")]);
     made::of_linux_99(&project, "old");
     let dash: &[&str] = &["/bin/dash", "-c", "true"];
     image(&project, "old", "old", &[("dash", dash, "")]);
@@ -275,6 +279,20 @@ fn causes_of_kernels_as_they_come() {
                 "SIGSEGV 139",
                 "segfault",
                 "in count_nodes() of /lib/liblist.so.1",
+            ),
+            (
+                "trouble",
+                "data",
+                "exec EACCES",
+                "exec-permission",
+                "/data may not be executed",
+            ),
+            (
+                "later",
+                "list",
+                "exit 1",
+                "library-too-old",
+                "/list was built against a newer /lib/liblist.so.1, which has LIST_2",
             ),
             ("old", "dash", "exit 127", "kernel-too-old", &passes_over),
             (

@@ -22,7 +22,11 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         .trim_start_matches("Kernel panic - not syncing")
         .trim_start_matches(": ");
     // What was wrong is told before the panic: the first BUG or Oops, and where.
-    let bug = observation.kernel_lines().find(|line| BUG.is_match(line));
+    // Or a watchdog's bark, where the kernel was told to panic of that.
+    let bug = observation
+        .kernel_lines()
+        .find(|line| BUG.is_match(line))
+        .or_else(|| kernel_trouble::of(observation).map(|trouble| trouble.line));
     let place = observation
         .kernel_lines()
         .find_map(|line| Some((line, kernel_trouble::place(line)?)));
@@ -100,6 +104,28 @@ mod tests {
                 "Kernel panic - not syncing: Fatal exception in interrupt",
             ]
         );
+    }
+
+    #[test]
+    fn a_watchdog_that_panics_is_told_by_its_bark() {
+        let outcome = Outcome::panic("Kernel panic - not syncing: softlockup: hung tasks");
+        let log: Vec<String> = [
+            "[    9.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:77]",
+            "[    9.2] RIP: 0010:do_it+0x12/0xff0",
+            "[    9.3] Kernel panic - not syncing: softlockup: hung tasks",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let cause = find(Observation {
+            kernel_log: &log,
+            ..Observation::new(&outcome)
+        })
+        .unwrap();
+        assert_eq!(
+            cause.explanation,
+            "the kernel panicked: softlockup: hung tasks, in do_it"
+        );
+        assert!(cause.evidence[0].contains("stuck for 22s"), "{cause:?}");
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub(crate) enum Harm {
     /// Keeps the CPU for four to five times 2³² ticks of its clock, some seconds,
     /// and comes to an end.
     Spin,
-    /// Turns interrupts off and keeps the CPU for ever.
+    /// The same with interrupts turned off.
+    Deaf,
+    /// Keeps the CPU for ever.
+    Wedged,
+    /// Turns interrupts off before it does.
     Dead,
 }
 
@@ -34,6 +38,8 @@ impl Harm {
         match self {
             Self::Oops => "oops",
             Self::Spin => "spin",
+            Self::Deaf => "deaf",
+            Self::Wedged => "wedged",
             Self::Dead => "dead",
         }
     }
@@ -45,6 +51,12 @@ impl Harm {
             // rdtsc; mov %edx,%ecx; add $5,%ecx; again: rdtsc; cmp %ecx,%edx; jl again;
             // xor %eax,%eax; ret
             Self::Spin => b"\x0f\x31\x89\xd1\x83\xc1\x05\x0f\x31\x39\xca\x7c\xfa\x31\xc0\xc3",
+            // cli; the same; sti
+            Self::Deaf => {
+                b"\xfa\x0f\x31\x89\xd1\x83\xc1\x05\x0f\x31\x39\xca\x7c\xfa\xfb\x31\xc0\xc3"
+            }
+            // again: jmp again
+            Self::Wedged => b"\xeb\xfe",
             // cli; again: jmp again
             Self::Dead => b"\xfa\xeb\xfe",
         }
