@@ -144,6 +144,23 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     })
 }
 
+/// The process that an oops ended, `trouble[83]`: the one that ran when it came, if it
+/// had been a program's call into the kernel. A thread of the kernel's own has no
+/// program to go back to (`RIP: 0033:`, `0023` of a 32-bit one).
+pub(crate) fn victim<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    static WHO: LazyLock<Regex> =
+        LazyLock::new(|| rule(r"\bPID: (\d+) Comm: (.+?) (?:Tainted:|Not tainted)"));
+    let [oops, ..] = &SIGNS;
+    let mut after = lines
+        .map(super::without_stamp)
+        .skip_while(|line| !oops.line.is_match(line))
+        .take_while(|line| !line.starts_with("---[ end trace"));
+    let who = after.find_map(|line| WHO.captures(line))?;
+    after
+        .any(|line| line.starts_with("RIP: 0033:") || line.starts_with("RIP: 0023:"))
+        .then(|| format!("{}[{}]", &who[2], &who[1]))
+}
+
 /// The worst that the kernel says.
 pub(super) fn of(observation: Observation<'_>) -> Option<Trouble<'_>> {
     SIGNS.iter().find_map(|sign| {
@@ -263,6 +280,37 @@ mod tests {
         ] {
             assert_eq!(place(line), function, "{line}");
         }
+    }
+
+    #[test]
+    fn an_oops_ends_a_program_and_not_a_thread_of_the_kernels() {
+        let oops = "BUG: kernel NULL pointer dereference, address: 0000000000000000";
+        let of = |who: &str, back: &str| {
+            let end = "---[ end trace 0000000000000000 ]---";
+            let lines = [
+                who,
+                oops,
+                who,
+                "RIP: 0010:do_it+0x7/0x1000",
+                back,
+                end,
+                "RIP: 0033:0x1",
+            ];
+            victim(lines.into_iter())
+        };
+        let trouble =
+            "[    5.1] CPU: 0 PID: 83 Comm: my prog Tainted: G        W   E      6.1.0-50";
+        assert_eq!(of(trouble, "RIP: 0033:0x43b999").unwrap(), "my prog[83]");
+        let newer = "CPU: 0 UID: 0 PID: 83 Comm: sh Not tainted 6.12.117 #1";
+        assert_eq!(of(newer, "RIP: 0023:0xf7f").unwrap(), "sh[83]");
+        assert_eq!(
+            of(
+                "CPU: 0 PID: 9 Comm: kworker/0:1 Not tainted 6.1",
+                " </TASK>"
+            ),
+            None
+        );
+        assert_eq!(victim([trouble, "RIP: 0033:0x1"].into_iter()), None);
     }
 
     #[test]

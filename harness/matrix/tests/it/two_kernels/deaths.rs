@@ -78,6 +78,11 @@ fn what_ends_a_kernel_or_a_cell_at_once() {
         &[
             ("refused", &["/trouble", "load", "oops"], ""),
             ("oops", &["/trouble", "load", "oops"], MODULE),
+            (
+                "child",
+                &["/trouble", "child-load", "oops"],
+                "capabilities = [\"SYS_MODULE\"]\nchildren = \"fail\"",
+            ),
         ],
     );
     let run = project.run(1, &["--kernels", "6.1+,6.12+", "--cold"]);
@@ -101,6 +106,13 @@ fn what_ends_a_kernel_or_a_cell_at_once() {
                 "modules",
                 "oops",
                 "SIGKILL 137",
+                "kernel-oops",
+                "in init_nls_utf8",
+            ),
+            (
+                "modules",
+                "child",
+                "child SIGKILL",
                 "kernel-oops",
                 "in init_nls_utf8",
             ),
