@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use verdict::{AddedCapabilities, Capability};
 
 use crate::shard::ShardChoice;
 
@@ -221,6 +222,9 @@ pub(crate) struct TryArguments {
     /// The program and its arguments
     #[arg(value_name = "COMMAND", required = true, last = true)]
     pub(crate) command: Vec<String>,
+    /// A capability besides docker's 14, or ALL; can be given again
+    #[arg(long = "cap-add", value_name = "NAME", value_parser = addition)]
+    pub(crate) added: Vec<Addition>,
     /// Boot the machine, instead of going on where an earlier boot of the kernel was kept
     #[arg(long)]
     pub(crate) cold: bool,
@@ -496,6 +500,27 @@ pub(crate) struct MergeArguments {
     /// Join what is there; the kernels of missing shards stay not run
     #[arg(long)]
     pub(crate) partial: bool,
+}
+
+/// What `--cap-add` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addition {
+    /// One capability.
+    One(Capability),
+    /// All the kernel has.
+    All,
+}
+
+/// `SYS_ADMIN`, `CAP_SYS_ADMIN`, `ALL`.
+pub(crate) fn addition(text: &str) -> Result<Addition, String> {
+    if text.eq_ignore_ascii_case(AddedCapabilities::ALL) {
+        return Ok(Addition::All);
+    }
+    Capability::named(text).map(Addition::One).ok_or_else(|| {
+        format!(
+            "there is no capability `{text}`\nhint: as in linux/capability.h: `SYS_ADMIN`, or `ALL`"
+        )
+    })
 }
 
 /// `500ms`, `20s`, `5m`, `1h`.

@@ -6,9 +6,9 @@
 
 use clap::Parser;
 use plan::Selection;
-use verdict::Outcome;
+use verdict::{AddedCapabilities, Outcome};
 
-use crate::cli::{AccelerationChoice, Cli, Command, Global, RunArguments, TryArguments};
+use crate::cli::{AccelerationChoice, Addition, Cli, Command, Global, RunArguments, TryArguments};
 use crate::error::{Failure, Status};
 use crate::progress::{print, print_failure, write_stderr};
 use crate::run::{load_project, one_cell};
@@ -57,6 +57,7 @@ fn attempt(global: &Global, arguments: &TryArguments) -> Result<u8, Failure> {
             check.children = verdict::judge::Children::Noticed;
             check.timeout = None;
             check.seccomp = verdict::Seccomp::None;
+            check.capabilities = added(&arguments.added);
         }
     }
     let folder = tempfile::tempdir()?;
@@ -89,6 +90,22 @@ fn attempt(global: &Global, arguments: &TryArguments) -> Result<u8, Failure> {
         write_stderr(&format!("matrix: {}\n", cause.explanation));
     }
     Ok(cell.outcome.code().unwrap_or(TROUBLE))
+}
+
+/// As `docker run` takes `--cap-add`: what docker's containers have already, or what is
+/// named twice, is no mistake.
+fn added(given: &[Addition]) -> AddedCapabilities {
+    let mut named = Vec::new();
+    for addition in given {
+        match addition {
+            Addition::All => return AddedCapabilities::All,
+            Addition::One(one) if !one.is_dockers() => named.push(*one),
+            Addition::One(_) => {}
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
+    AddedCapabilities::Named(named)
 }
 
 /// A bare name would bring its default variants along.
@@ -150,5 +167,26 @@ fn run_arguments(arguments: &TryArguments) -> RunArguments {
         // A time limit that is none: clap tells it as it would for `run`.
         Err(error) => error.exit(),
         Ok(_) => unreachable!("the words begin with `run`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::addition;
+
+    #[test]
+    fn capabilities_are_added_as_docker_adds_them() {
+        let of = |names: &[&str]| {
+            let given: Vec<Addition> = names.iter().map(|name| addition(name).unwrap()).collect();
+            added(&given).names().join(" ")
+        };
+        assert_eq!(of(&[]), "");
+        assert_eq!(
+            of(&["cap_sys_nice", "SYS_ADMIN", "CHOWN", "SYS_NICE"]),
+            "SYS_ADMIN SYS_NICE"
+        );
+        assert_eq!(of(&["SYS_ADMIN", "all"]), "ALL");
+        assert!(addition("SYS_ROOT").is_err());
     }
 }

@@ -6,8 +6,8 @@ use crate::diagnostic::{Diagnostic, Located, SourceFile};
 use crate::document::{Reader, Refusal, Table, Value};
 use crate::name::name;
 use crate::{Check, CheckEntry};
-use verdict::Seccomp;
 use verdict::judge::Children;
+use verdict::{AddedCapabilities, Capability, Seccomp};
 
 /// What images/checks.toml says, and what is wrong in it. A check with mistakes
 /// is left out of the first list, its name is still in the second.
@@ -91,6 +91,10 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Vec<
         Some(value) => profiles(&value),
         None => Some(Profiles::One(Seccomp::None)),
     };
+    let added = match table.value("capabilities") {
+        Some(value) => capabilities(&value),
+        None => Some(AddedCapabilities::default()),
+    };
     let notes = table.string("notes").map(|notes| notes.value);
     table.finish();
     let check = Check {
@@ -102,6 +106,7 @@ fn read_check(table: Table<'_>, names: &mut Vec<Located<String>>) -> Option<Vec<
         children: children.map_or(Some(Children::default()), |given| given)?,
         entrypoint,
         seccomp: Seccomp::None,
+        capabilities: added?,
     };
     let checks = match profiles? {
         Profiles::One(seccomp) => vec![Check { seccomp, ..check }],
@@ -159,6 +164,66 @@ fn profiles(value: &Value<'_>) -> Option<Profiles> {
 fn profile(text: &str) -> Result<Seccomp, Refusal> {
     Seccomp::named(text)
         .ok_or_else(|| Refusal::unknown("profile", text, &Seccomp::ALL.map(Seccomp::name)))
+}
+
+/// What `capabilities` can name.
+#[derive(PartialEq, Eq)]
+enum Added {
+    All,
+    One(Capability),
+}
+
+fn capabilities(value: &Value<'_>) -> Option<AddedCapabilities> {
+    let elements = value.elements("an array of strings")?;
+    if elements.is_empty() {
+        value.refuse(
+            Refusal::new("no capabilities to add")
+                .hint("leave `capabilities` out for a container with docker's 14"),
+        );
+        return None;
+    }
+    let mut named: Vec<Capability> = Vec::new();
+    let mut sound = true;
+    for element in &elements {
+        match element.parsed(capability) {
+            None => sound = false,
+            Some(Added::All) if elements.len() == 1 => return Some(AddedCapabilities::All),
+            Some(Added::All) => {
+                element.refuse(
+                    Refusal::new("`ALL` beside others").hint("they are in it: leave them out"),
+                );
+                sound = false;
+            }
+            Some(Added::One(one)) if named.contains(&one) => {
+                element.refuse(Refusal::new(format!("`{}` is there twice", one.name())));
+                sound = false;
+            }
+            Some(Added::One(one)) => named.push(one),
+        }
+    }
+    // The same set is the same check, however it is written.
+    named.sort_unstable();
+    sound.then_some(AddedCapabilities::Named(named))
+}
+
+fn capability(text: &str) -> Result<Added, Refusal> {
+    if text.eq_ignore_ascii_case(AddedCapabilities::ALL) {
+        return Ok(Added::All);
+    }
+    match Capability::named(text) {
+        None => {
+            let others = Capability::every().filter(|one| !one.is_dockers());
+            let names: Vec<&str> = others.map(Capability::name).collect();
+            let bare = text.trim_start_matches("CAP_");
+            Err(Refusal::unknown("capability", bare, &names))
+        }
+        Some(one) if one.is_dockers() => Err(Refusal::new(format!(
+            "`{}` is one of docker's 14",
+            one.name()
+        ))
+        .hint("every container has it: leave it out")),
+        Some(one) => Ok(Added::One(one)),
+    }
 }
 
 fn command(value: &Value<'_>) -> Option<Vec<String>> {

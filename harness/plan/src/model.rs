@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use verdict::Seccomp;
 use verdict::judge::Children;
+use verdict::{AddedCapabilities, Seccomp};
 
 use crate::ImageReference;
 
@@ -357,6 +357,8 @@ pub struct Check {
     pub entrypoint: bool,
     /// The profile its container's system calls go through.
     pub seccomp: Seccomp,
+    /// What its container may besides docker's 14 capabilities.
+    pub capabilities: AddedCapabilities,
 }
 
 /// What stands between a check's name and the profile it runs under, where it runs
@@ -377,12 +379,20 @@ impl Check {
         self.name == name || self.given_name() == name
     }
 
-    /// Its name, with the profile where the name does not say it.
+    /// Its name, with the profile where the name does not say it, and with what its
+    /// container may besides docker's capabilities.
     pub fn shown(&self) -> String {
-        if self.seccomp == Seccomp::None || self.name.contains(UNDER) {
-            self.name.clone()
-        } else {
-            format!("{}(seccomp={})", self.name, self.seccomp.name())
+        let mut besides = Vec::new();
+        if self.seccomp != Seccomp::None && !self.name.contains(UNDER) {
+            besides.push(format!("seccomp={}", self.seccomp.name()));
+        }
+        if !self.capabilities.is_empty() {
+            let names = self.capabilities.names().join("+");
+            besides.push(format!("capabilities={names}"));
+        }
+        match besides.is_empty() {
+            true => self.name.clone(),
+            false => format!("{}({})", self.name, besides.join(", ")),
         }
     }
 

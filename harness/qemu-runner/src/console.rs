@@ -3,35 +3,59 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{ConsoleLine, LineKind};
 
-/// Lines kept in memory.
-const TAIL_LINES: usize = 200;
+/// Lines kept in memory. An oops takes 60 to 100 of them, a stall with the stacks of what
+/// stalled twice as many, and what they are about is told in the first.
+const TAIL_LINES: usize = 400;
 
 /// Bytes of a line that are looked at; the file has the rest.
 const MAX_LINE: usize = 4096;
 
 /// The end of a console, shared between the thread that copies and the machine.
 #[derive(Debug, Default)]
-pub(crate) struct Tail(Mutex<VecDeque<String>>);
+pub(crate) struct Tail(Mutex<End>);
+
+#[derive(Debug, Default)]
+struct End {
+    lines: VecDeque<String>,
+    /// All there ever were.
+    count: u64,
+}
 
 impl Tail {
     fn push(&self, line: String) {
-        // A poisoned lock holds whole lines all the same.
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == TAIL_LINES {
-            lines.pop_front();
+        let mut end = self.end();
+        if end.lines.len() == TAIL_LINES {
+            end.lines.pop_front();
         }
-        lines.push_back(line);
+        end.lines.push_back(line);
+        end.count += 1;
+    }
+
+    fn end(&self) -> MutexGuard<'_, End> {
+        // A poisoned lock holds whole lines all the same.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many lines there were so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.end().count
+    }
+
+    /// Those that came after the first `count`, oldest first.
+    pub(crate) fn since(&self, count: u64) -> Vec<String> {
+        let new = self.count().saturating_sub(count);
+        self.last(usize::try_from(new).unwrap_or(usize::MAX))
     }
 
     /// The last `count` lines, oldest first.
     pub(crate) fn last(&self, count: usize) -> Vec<String> {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let skip = lines.len().saturating_sub(count);
-        lines.iter().skip(skip).cloned().collect()
+        let end = self.end();
+        let skip = end.lines.len().saturating_sub(count);
+        end.lines.iter().skip(skip).cloned().collect()
     }
 }
 
@@ -175,6 +199,22 @@ fn without_stamp(line: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_since_a_line_is_told_and_the_oldest_go() {
+        let tail = Tail::default();
+        copy(&b"one\ntwo\n"[..], io::sink(), &tail, |_| {});
+        let mark = tail.count();
+        assert_eq!((mark, tail.since(mark)), (2, Vec::new()));
+        copy(&b"three\nfour\n"[..], io::sink(), &tail, |_| {});
+        assert_eq!(tail.since(mark), ["three", "four"]);
+        assert_eq!(tail.since(0).len(), 4);
+        for _ in 0..TAIL_LINES {
+            tail.push("more".to_owned());
+        }
+        assert_eq!(tail.since(mark).len(), TAIL_LINES);
+        assert_eq!(tail.since(0)[0], "more");
+    }
 
     fn kinds(console: &str) -> Vec<(LineKind, String)> {
         let mut said = Vec::new();

@@ -332,10 +332,22 @@ impl Vm {
     /// Kills it. Dropping does the same.
     pub fn kill(self) {}
 
-    /// The last `count` lines of the console, at most 200, oldest first.
+    /// The last `count` lines of the console, at most 400, oldest first.
     #[must_use]
     pub fn console_tail(&self, count: usize) -> Vec<String> {
         self.tail.last(count)
+    }
+
+    /// How many lines the console has had so far.
+    #[must_use]
+    pub fn console_lines(&self) -> u64 {
+        self.tail.count()
+    }
+
+    /// The console since it had so many lines, at most 400 of them, the last.
+    #[must_use]
+    pub fn console_since(&self, lines: u64) -> Vec<String> {
+        self.tail.since(lines)
     }
 
     /// QEMU's process id.

@@ -127,6 +127,10 @@ fn what_ran(page: &mut String, run: &Run, cell: &Cell) {
             "enosys: a profile that answers calls newer than Linux 5.2 with ENOSYS",
         ),
     }
+    if !cell.capabilities.is_empty() {
+        let added = cell.capabilities.join(", ");
+        row(page, "capabilities", &format!("docker's 14 and {added}"));
+    }
     if let Some(image) = run.image(&cell.image) {
         let source: Vec<String> = image
             .source

@@ -133,6 +133,7 @@ impl Cell {
             check: check.name.clone(),
             runtime: runtime.to_owned(),
             seccomp: check.seccomp,
+            capabilities: check.capabilities.clone(),
             outcome: verdict::Outcome::not_run(NOT_REACHED),
             expected: None,
             because: None,
@@ -266,6 +267,10 @@ pub struct CheckRow {
     /// The profile its system calls go through; left out for none.
     #[serde(default, skip_serializing_if = "SeccompProfile::is_none")]
     pub seccomp: SeccompProfile,
+    /// What its container may besides docker's 14 capabilities: `SYS_ADMIN`, or `ALL`
+    /// alone; left out for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
     /// Its own time limit, milliseconds before it is stretched by the slowdown; left
     /// out where the run's counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -333,6 +338,9 @@ pub struct Cell {
     /// The profile its system calls went through; left out for none.
     #[serde(default, skip_serializing_if = "SeccompProfile::is_none")]
     pub seccomp: SeccompProfile,
+    /// What its container could do besides docker's 14 capabilities; left out for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
     /// What happened: that of the last attempt with a result, or not run with the
     /// reason. An attempt that came to nothing does not hide an earlier result.
     pub outcome: verdict::Outcome,
@@ -362,6 +370,11 @@ pub enum SeccompProfile {
     Eperm,
     /// The project's profile; calls newer than Linux 5.2 say ENOSYS.
     Enosys,
+}
+
+/// Added capabilities as records have them.
+pub fn added_names(added: &verdict::AddedCapabilities) -> Vec<String> {
+    added.names().into_iter().map(str::to_owned).collect()
 }
 
 impl SeccompProfile {

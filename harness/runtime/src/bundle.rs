@@ -369,6 +369,7 @@ mod tests {
             hostname: "box".to_owned(),
             cgroup_namespace: true,
             seccomp: None,
+            added: Vec::new(),
         };
         serde_json::to_value(container.spec()).unwrap()
     }

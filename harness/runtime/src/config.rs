@@ -6,10 +6,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::credentials::NAMES;
 use crate::seccomp::UnknownCalls;
+pub use oci_spec::runtime::Capability;
 use oci_spec::runtime::{
-    Capability, Linux, LinuxCapabilities, LinuxNamespace, LinuxNamespaceType, Mount, Process, Root,
-    Spec, User,
+    Linux, LinuxCapabilities, LinuxNamespace, LinuxNamespaceType, Mount, Process, Root, Spec, User,
 };
 
 /// What differs between two containers of docker's defaults.
@@ -38,11 +39,26 @@ pub struct Container {
     pub cgroup_namespace: bool,
     /// A filter for system calls: the project's own profile.
     pub seccomp: Option<UnknownCalls>,
+    /// Capabilities besides docker's 14.
+    pub added: Vec<Capability>,
 }
 
 /// Whether this kernel has cgroup namespaces (Linux 4.6). Needs /proc.
 pub fn kernel_has_cgroup_namespaces() -> bool {
     Path::new("/proc/self/ns/cgroup").exists()
+}
+
+/// Every capability this runtime knows, by its number.
+pub fn every_capability() -> impl Iterator<Item = Capability> {
+    NAMES.iter().filter_map(|name| capability(name))
+}
+
+/// The capability of this name, with or without `CAP_`, in capital letters or small
+/// ones.
+pub fn capability(name: &str) -> Option<Capability> {
+    let upper = name.to_ascii_uppercase();
+    let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
+    serde_json::from_value(serde_json::json!(format!("CAP_{bare}"))).ok()
 }
 
 impl Container {
@@ -71,7 +87,7 @@ impl Container {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let all: HashSet<Capability> = CAPABILITIES.into_iter().collect();
+        let all = self.capabilities();
         let mut capabilities = LinuxCapabilities::default();
         // No inheritable set: docker dropped it with CVE-2022-24769.
         capabilities
@@ -91,6 +107,11 @@ impl Container {
             .set_rlimits(None)
             .set_no_new_privileges(Some(false));
         process
+    }
+
+    fn capabilities(&self) -> HashSet<Capability> {
+        let added = self.added.iter().copied();
+        CAPABILITIES.into_iter().chain(added).collect()
     }
 
     fn linux(&self) -> Linux {
@@ -116,7 +137,7 @@ impl Container {
         linux
             .set_namespaces(Some(namespaces))
             .set_resources(None)
-            .set_seccomp(self.seccomp.map(|form| form.profile(CAPABILITIES)))
+            .set_seccomp(self.seccomp.map(|form| form.profile(self.capabilities())))
             .set_devices(None)
             .set_masked_paths(Some(MASKED_PATHS.map(str::to_owned).to_vec()))
             .set_readonly_paths(Some(READONLY_PATHS.map(str::to_owned).to_vec()));

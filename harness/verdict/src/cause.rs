@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::Outcome;
 use crate::userland::{self, Start, Userland};
 
+pub(crate) use kernel_trouble::victim;
 pub(crate) use noticed::death;
 pub use noticed::{Noticed, harmed, noticed};
 pub(crate) use seccomp::last_refused_call;

@@ -64,7 +64,9 @@ pub fn outcome(result: &CellResult, demands: Demands<'_>, release: &str, limit: 
                 },
             };
             match (passed, demands.children) {
-                (Outcome::Pass, Children::Fail) => died(lines()).unwrap_or(Outcome::Pass),
+                (Outcome::Pass, Children::Fail) => oopsed(lines())
+                    .or_else(|| died(lines()))
+                    .unwrap_or(Outcome::Pass),
                 (other, _) => other,
             }
         }
@@ -128,6 +130,15 @@ pub fn with_syscall<'a>(
         core,
         syscall: traced.unwrap_or_else(|| crate::cause::last_refused_call(lines)),
     }
+}
+
+/// The process that the kernel came to harm for, and killed.
+fn oopsed<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Outcome> {
+    Some(Outcome::Child {
+        signal: signal::KILL,
+        syscall: None,
+        process: crate::cause::victim(lines)?,
+    })
 }
 
 /// The last process that the kernel tells of as dead.

@@ -27,7 +27,7 @@ pub use expectation::{
 };
 pub use outcome::{Colour, Kind, Outcome, RecordError, Severity};
 pub use verdict::{Verdict, verdict};
-pub use wire::Seccomp;
+pub use wire::{AddedCapabilities, Capability, Seccomp};
 
 #[cfg(test)]
 pub(crate) fn setting_for_tests(facts: &wire::Facts) -> Setting<'_> {

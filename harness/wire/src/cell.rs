@@ -1,8 +1,10 @@
 //! A cell as the guest sees it: what to run, and what came of it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Trace;
+use crate::{AddedCapabilities, Trace};
 
 /// One command in one container of one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub struct Command {
     pub hostname: String,
     /// The profile its system calls go through.
     pub seccomp: Seccomp,
+    /// What it may besides docker's 14.
+    pub capabilities: AddedCapabilities,
 }
 
 /// What a container's system calls go through: nothing, or the project's profile
@@ -76,6 +80,25 @@ impl Seccomp {
     }
 }
 
+/// How long a guest waits, by its own clock, for what it killed at a cell's limit: for
+/// the pipes to be let go of, for the processes to be gone, for the cgroup to be empty.
+/// Only then it answers, so the harness waits longer than [`Limits::after`].
+impl Limits {
+    /// For the pipes.
+    pub const PIPES: Duration = Duration::from_secs(10);
+    /// For the processes.
+    pub const PROCESSES: Duration = Duration::from_secs(5);
+    /// For the cgroup.
+    pub const CGROUP: Duration = Duration::from_secs(2);
+
+    /// All of them, the longest that can pass between a limit and the answer.
+    pub const fn after() -> Duration {
+        Duration::from_secs(
+            Self::PIPES.as_secs() + Self::PROCESSES.as_secs() + Self::CGROUP.as_secs(),
+        )
+    }
+}
+
 /// What bounds a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
@@ -106,6 +129,22 @@ pub struct CellResult {
     pub survivors: Vec<String>,
     /// What its processes were refused, where it was asked for.
     pub trace: Option<Trace>,
+}
+
+impl CellResult {
+    /// The cell was not begun: it takes what this kernel has not.
+    pub fn unsupported(id: u64, what: String) -> Self {
+        Self {
+            id,
+            end: End::Unsupported { what },
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            kernel_log: Vec::new(),
+            duration: 0,
+            survivors: Vec::new(),
+            trace: None,
+        }
+    }
 }
 
 /// How the first process of a container ended. Exactly one of these, never a

@@ -31,12 +31,14 @@
 //! the channel itself cannot be had, the guest says so on the console in a line
 //! that starts with [`FATAL_MARK`].
 
+mod capability;
 mod cell;
 mod facts;
 mod frame;
 mod probe;
 mod trace;
 
+pub use capability::{AddedCapabilities, Capability};
 pub use cell::{Captured, CellRequest, CellResult, Command, End, KernelLine, Limits, Seccomp};
 pub use facts::{Cgroup, CgroupFacts, Facts, NamespaceFacts, SeccompFacts, SyscallFacts, Vsyscall};
 pub use frame::{FrameError, MAX_FRAME, read, write};

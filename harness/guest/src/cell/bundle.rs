@@ -9,6 +9,7 @@ use runtime::seccomp::UnknownCalls;
 use wire::{CellRequest, Seccomp};
 
 use super::account::Account;
+use super::capabilities;
 use crate::error::{Error, Result};
 
 /// Bundles live here, one folder each.
@@ -103,6 +104,7 @@ fn container(rootfs: &Path, request: &CellRequest, account: Account) -> Containe
             Seccomp::Eperm => Some(UnknownCalls::Eperm),
             Seccomp::Enosys => Some(UnknownCalls::Enosys),
         },
+        added: capabilities::added(&command.capabilities),
     }
 }
 
@@ -124,6 +126,7 @@ mod tests {
                 user: "7".into(),
                 hostname: "h".into(),
                 seccomp: Seccomp::None,
+                capabilities: wire::AddedCapabilities::default(),
             },
             limits: wire::Limits { time: 1, output: 1 },
             trace: false,
@@ -151,6 +154,23 @@ mod tests {
         let made = container(root, &request(&[("HOME", "/tmp")]), account());
         assert_eq!(made.environment, [pair("HOME", "/tmp")]);
         assert_eq!((made.uid, made.gid, made.groups), (7, 8, vec![9]));
+    }
+
+    #[test]
+    fn what_is_added_comes_to_dockers() {
+        let mut request = request(&[]);
+        let admin = wire::Capability::named("SYS_ADMIN").unwrap();
+        request.command.capabilities = wire::AddedCapabilities::Named(vec![admin]);
+        let spec = container(Path::new("/r"), &request, account()).spec();
+        let json = serde_json::to_value(&spec).unwrap();
+        for set in ["bounding", "effective", "permitted"] {
+            let held = json["process"]["capabilities"][set].as_array().unwrap();
+            assert_eq!(held.len(), 15, "{held:?}");
+            assert!(
+                held.contains(&serde_json::json!("CAP_SYS_ADMIN")),
+                "{held:?}"
+            );
+        }
     }
 
     #[test]

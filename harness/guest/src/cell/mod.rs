@@ -2,6 +2,7 @@
 
 mod account;
 mod bundle;
+mod capabilities;
 mod capture;
 mod end;
 mod processes;
@@ -100,6 +101,9 @@ impl Cells {
             channel.send(&FromGuest::Log(between))?;
         }
         let started = Instant::now();
+        if let Some(what) = capabilities::unknown(&request.command.capabilities) {
+            return Ok(CellResult::unsupported(request.id, what));
+        }
         let (ran, ended) = match root.and_then(|root| self.prepare(&root, request)) {
             Ok((bundle, cgroup)) => {
                 let ran = self.run_prepared(request, &bundle, &cgroup, channel);

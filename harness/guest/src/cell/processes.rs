@@ -14,7 +14,7 @@ use crate::kernel_log::last_errno;
 const GRACE: Duration = Duration::from_millis(50);
 
 /// How long killed processes may take to be gone.
-const DEATH: Duration = Duration::from_secs(5);
+const DEATH: Duration = wire::Limits::PROCESSES;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(1);

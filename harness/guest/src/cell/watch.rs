@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// How long killed processes may take to let go of the pipes.
-const DEATH: Duration = Duration::from_secs(10);
+const DEATH: Duration = Limits::PIPES;
 
 /// The longest sleep: how soon an end is seen that no descriptor tells of.
 const TICK: Duration = Duration::from_millis(50);

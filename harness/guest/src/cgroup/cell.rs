@@ -12,7 +12,7 @@ use super::ROOT;
 use crate::error::{Error, Result};
 
 /// How long removing waits for the kernel to let go of the last process.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = wire::Limits::CGROUP;
 
 /// The folders of one cell's cgroup.
 #[derive(Debug)]

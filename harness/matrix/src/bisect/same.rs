@@ -62,6 +62,7 @@ pub(super) fn check(now: &Check, recorded: &CheckRow, outcome: &Outcome) -> bool
         && recorded.stdout == now.stdout
         && recorded.children == now.children
         && recorded.seccomp == SeccompProfile::from(now.seccomp)
+        && recorded.capabilities == report::added_names(&now.capabilities)
         && recorded.entrypoint == now.entrypoint
         // Records of old have no pattern, whether there was one or not; what passed with
         // one passes without.
@@ -73,6 +74,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use verdict::judge::Children;
+    use verdict::{AddedCapabilities, Capability};
 
     use super::*;
 
@@ -204,6 +206,7 @@ mod tests {
             timeout: None,
             entrypoint: false,
             seccomp: verdict::Seccomp::None,
+            capabilities: AddedCapabilities::default(),
         };
         let row = CheckRow {
             name: "c".to_owned(),
@@ -233,6 +236,18 @@ mod tests {
             ..now.clone()
         };
         assert!(!check(&other, &row, &Outcome::Pass));
+        let admin = Capability::named("SYS_ADMIN").unwrap();
+        let freer = Check {
+            capabilities: AddedCapabilities::Named(vec![admin]),
+            ..now.clone()
+        };
+        assert!(!check(&freer, &row, &Outcome::Pass));
+        let row_of_it = CheckRow {
+            capabilities: vec!["SYS_ADMIN".to_owned()],
+            ..row.clone()
+        };
+        assert!(check(&freer, &row_of_it, &Outcome::Pass));
+        assert!(!check(&now, &row_of_it, &Outcome::Pass));
         let stricter = Check {
             children: Children::Fail,
             ..now

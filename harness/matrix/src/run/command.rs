@@ -35,6 +35,7 @@ pub(crate) fn command(image: &Image, check: &Check, config: &ImageConfig) -> Com
         user: own(image.given.user, &image.user, &config.user),
         hostname: "matrix".to_owned(),
         seccomp: check.seccomp,
+        capabilities: check.capabilities.clone(),
     }
 }
 
@@ -68,6 +69,7 @@ mod tests {
             timeout: None,
             entrypoint,
             seccomp: verdict::Seccomp::None,
+            capabilities: verdict::AddedCapabilities::default(),
         }
     }
 

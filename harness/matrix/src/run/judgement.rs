@@ -1,6 +1,8 @@
 //! From what was seen of a cell to an attempt: outcome, verdict, cause, and what was
 //! noticed besides.
 
+use std::time::Duration;
+
 use report::{Attempt, TraceRecord};
 use verdict::Outcome;
 use verdict::judge::Demands;
@@ -8,6 +10,7 @@ use verdict::userland::{self, Userland};
 use wire::{CellResult, Command};
 
 use super::boot::Booted;
+use super::phases::milliseconds;
 use super::session::{Mode, Session, Task};
 
 /// Steps of a trace that are recorded, the last ones.
@@ -20,7 +23,9 @@ pub(super) struct Seen<'a> {
     pub(super) limit: u64,
     /// The guest's answer; none of a machine that went down.
     pub(super) result: Option<&'a CellResult>,
-    /// The end of such a machine's console.
+    /// How long such a machine had been running it when its end was seen.
+    pub(super) lasted: Option<Duration>,
+    /// What came on such a machine's console meanwhile.
     pub(super) console: &'a [String],
     /// The cell once more under ptrace, and what it came to then.
     pub(super) trace: Option<(&'a Outcome, &'a wire::Trace)>,
@@ -131,7 +136,11 @@ impl Session<'_> {
             expected: expected.to_string(),
             because: because.map(str::to_owned),
             cause,
-            duration_ms: result.map_or(seen.limit, |result| result.duration / 1000),
+            duration_ms: match (result, seen.lasted) {
+                (Some(result), _) => result.duration / 1000,
+                (None, Some(lasted)) => milliseconds(lasted),
+                (None, None) => seen.limit,
+            },
             limit_ms: seen.limit,
             start: booted.start,
             boot: booted.boot,

@@ -98,7 +98,10 @@ impl Options {
     pub(crate) fn recorded(&self) -> BTreeMap<String, String> {
         BTreeMap::from(
             [
-                ("capabilities", "docker's 14".to_owned()),
+                (
+                    "capabilities",
+                    "docker's 14, and what a check adds".to_owned(),
+                ),
                 ("seccomp", "none where a check has no other".to_owned()),
                 ("network", "none".to_owned()),
                 (TIMEOUT_SETTING, self.timeout.as_millis().to_string()),

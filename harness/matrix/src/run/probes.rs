@@ -16,12 +16,16 @@ use wire::{FromGuest, Probe, ProbeModule, ProbeRequest, ProbeResult, ToGuest};
 
 use super::boot::{Booted, Prepared};
 use super::phases::{Phase, milliseconds};
-use super::session::{GRACE, Session};
+use super::session::Session;
 use crate::programs;
 
 /// A probe's limit on a guest as fast as the host. Most are over in a tenth of a
 /// second there.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// What the guest gets beyond a probe's limit to end it and answer; on a guest as fast as
+/// the host.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// How often a probe is tried.
 const TRIES: u32 = 2;

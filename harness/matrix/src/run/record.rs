@@ -136,6 +136,7 @@ pub(super) fn check_row(image: &Image, check: &Check) -> CheckRow {
         stdout: check.stdout.clone(),
         children: check.children,
         seccomp: check.seccomp.into(),
+        capabilities: report::added_names(&check.capabilities),
         timeout_ms: check.timeout,
         entrypoint: check.entrypoint,
         expect: image

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plan::{Check, Image, Kernel};
 use qemu_runner::{Disk, VmEnd};
@@ -20,9 +20,10 @@ use super::probes::ProbeTask;
 use super::userland::Userlands;
 use crate::cli::Isolation;
 
-/// What the guest gets beyond a cell's limit to end it and answer, before its
-/// silence counts as a lockup; on a guest as fast as the host.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+/// What the guest gets to begin and to end a cell, and to answer, beyond the cell's
+/// limit and what it waits by its own clock, before its silence counts as a lockup; on a
+/// guest as fast as the host.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// How long a machine may take to power off before it is killed.
 const POWER_OFF: Duration = Duration::from_secs(5);
@@ -326,6 +327,7 @@ impl<'a> Session<'a> {
                 cell: self.cell(&task),
             });
             let limit = limit_of(&task, self.bootery.options.timeout, booted.slowdown);
+            let (begun, lines) = (Instant::now(), booted.vm.console_lines());
             match self.attempt(&mut booted, &task, limit, false) {
                 Ok(result) => {
                     let outcome = outcome_of(&booted, &task, &result, limit);
@@ -346,9 +348,16 @@ impl<'a> Session<'a> {
                     }
                 }
                 Err(end) => {
-                    let console = booted.vm.console_tail(40);
+                    // Not the lines of its boot, or of cells before this one.
+                    let console = booted.vm.console_since(lines);
+                    let seen = Seen {
+                        limit,
+                        lasted: Some(begun.elapsed()),
+                        console: &console,
+                        ..Seen::default()
+                    };
                     self.vm_gone(booted.boot, end.to_string());
-                    self.machine_gone(&booted, task, &end, limit, &console, queue, unsettled);
+                    self.machine_gone(&booted, task, &end, seen, queue, unsettled);
                     return;
                 }
             }
@@ -369,17 +378,12 @@ impl<'a> Session<'a> {
     }
 
     /// What the end of the machine means for the cell that was running.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one decision over all that is known"
-    )]
     fn machine_gone<'p>(
         &self,
         booted: &Booted,
         mut task: Task<'p>,
         end: &VmEnd,
-        limit: u64,
-        console: &[String],
+        seen: Seen<'_>,
         queue: &mut VecDeque<Task<'p>>,
         unsettled: &mut Unsettled<'p>,
     ) {
@@ -404,11 +408,6 @@ impl<'a> Session<'a> {
             _ => Outcome::NotRun {
                 reason: format!("the machine ended twice under it: {end}"),
             },
-        };
-        let seen = Seen {
-            limit,
-            console,
-            ..Seen::default()
         };
         let judged = self.judge(booted, &task, outcome, seen);
         self.settle(task, judged.attempt, unsettled);
@@ -449,8 +448,8 @@ impl<'a> Session<'a> {
             let seen = Seen {
                 limit,
                 result: Some(result),
-                console: &[],
                 trace: Some((&outcome, trace)),
+                ..Seen::default()
             };
             *judged = self.judge(booted, task, judged.attempt.outcome.clone(), seen);
         }
@@ -486,7 +485,7 @@ impl<'a> Session<'a> {
             },
             trace,
         })))?;
-        let patience = Duration::from_millis(limit) + GRACE.mul_f64(booted.slowdown);
+        let patience = patience(limit, booted.slowdown);
         let mut answer = booted.vm.receive(patience)?;
         while let FromGuest::Log(lines) = answer {
             if let Err(error) = booted.log.append(&lines) {
@@ -534,6 +533,12 @@ impl<'a> Session<'a> {
             reason,
         });
     }
+}
+
+/// How long a guest may be silent over a cell of this limit, milliseconds. Only its work
+/// takes longer where it is slow; its waits are by the clock.
+fn patience(limit: u64, slowdown: f64) -> Duration {
+    Duration::from_millis(limit) + Limits::after() + GRACE.mul_f64(slowdown)
 }
 
 /// Milliseconds, stretched by how much slower the guest is.

@@ -217,6 +217,12 @@ fn a_run_whose_plan_has_changed_is_not_gone_on_with() {
         ),
         (
             &images,
+            "\"100000\"]",
+            "\"100000\"]\ncapabilities = [\"SYS_ADMIN\"]",
+            "waits",
+        ),
+        (
+            &images,
             "[[check]]\nname = \"third\"",
             "[[expect]]\ncheck = \"third\"\noutcome = \"exit 1\"\n[[check]]\nname = \"third\"",
             "third",

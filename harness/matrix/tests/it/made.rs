@@ -1,5 +1,7 @@
 //! Userlands of a few files, each made to meet one kind of trouble.
 
+pub(crate) mod module;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -33,10 +35,33 @@ pub(crate) fn narrow(project: &Project, folder: &str) {
 
 /// A program that gives its library a bad pointer, with that library and a loader.
 pub(crate) fn list(project: &Project, folder: &str) {
-    let library = "-Wl,-soname,liblist.so.1";
-    let flags = ["-DLIBRARY", "-shared", "-nostdlib", "-fPIC", library];
+    list_library(project, folder, None);
+    list_program(project, folder);
+}
+
+/// The same with a library that is older than the one it was linked with.
+pub(crate) fn list_of_later(project: &Project, folder: &str) {
+    list_library(project, folder, Some("LIST_2"));
+    list_program(project, folder);
+    list_library(project, folder, Some("LIST_1"));
+}
+
+fn list_library(project: &Project, folder: &str, version: Option<&str>) {
+    let mut flags: Vec<String> = ["-DLIBRARY", "-shared", "-nostdlib", "-fPIC"]
+        .map(str::to_owned)
+        .to_vec();
+    flags.push("-Wl,-soname,liblist.so.1".to_owned());
+    if let Some(version) = version {
+        let script = project.file(version, format!("{version} {{ global: count_nodes; }};"));
+        flags.push(format!("-Wl,--version-script={}", script.display()));
+    }
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let to = format!("{folder}/lib/liblist.so.1");
-    let library = compiled(project, "list.c", &to, &flags);
+    compiled(project, "list.c", &to, &flags);
+}
+
+fn list_program(project: &Project, folder: &str) {
+    let library = project.root().join(format!("{folder}/lib/liblist.so.1"));
     let flags = [
         "-nostdlib",
         "-fno-stack-protector",

@@ -2,6 +2,8 @@
 //! that explains it. What the kernels and programs said of them is in the corpus of
 //! `verdict`, whose TABLE.md lists what was produced where.
 
+mod deaths;
+
 use report::Run;
 
 use crate::made::{self, executable};
@@ -17,7 +19,6 @@ memory = "512MiB"
 [kernel.variants]
 less = { cmdline = "vsyscall=xonly ia32_emulation=0", cpu = "Nehalem", sysctl = { "user.max_user_namespaces" = 0 } }
 panics = { memory = "256MiB", sysctl = { "vm.panic_on_oom" = 1 } }
-hangs = { sysctl = { "vm.unprivileged_userfaultfd" = 1, "kernel.hung_task_timeout_secs" = 1 } }
 
 [[kernel]]
 version = "6.12"
@@ -26,7 +27,6 @@ memory = "512MiB"
 [kernel.variants]
 less = { cmdline = "vsyscall=xonly ia32_emulation=0", cpu = "Nehalem", sysctl = { "user.max_user_namespaces" = 0 } }
 panics = { memory = "256MiB", sysctl = { "vm.panic_on_oom" = 1 } }
-hangs = { sysctl = { "vm.unprivileged_userfaultfd" = 1, "kernel.hung_task_timeout_secs" = 1 } }
 "#;
 
 const PACKET_FILTER: &str = r#"
@@ -96,6 +96,7 @@ fn causes_of_kernels_as_they_come() {
         "root/without-loader",
         &crate::inspect::with_interpreter("/lib/ld-gone.so.1"),
     );
+    project.file("root/data", "no program");
     image(
         &project,
         "trouble",
@@ -115,6 +116,7 @@ fn causes_of_kernels_as_they_come() {
             ("trapped", &["/trouble", "trap-call"], ""),
             ("time64", &["/narrow", "refused"], ""),
             ("loader", &["/without-loader"], ""),
+            ("data", &["/data"], ""),
             ("mount-v1", &["/trouble", "mount-v1"], ""),
             ("full", &["/trouble", "fill", "/dev/shm/x"], ""),
             ("memory", &["/trouble", "eat"], ""),
@@ -144,6 +146,8 @@ fn causes_of_kernels_as_they_come() {
     );
     made::list(&project, "list");
     image(&project, "list", "list", &[("list", &["/list"], "")]);
+    made::list_of_later(&project, "later");
+    image(&project, "later", "later", &[("list", &["/list"], "")]);
     made::of_linux_99(&project, "old");
     let dash: &[&str] = &["/bin/dash", "-c", "true"];
     image(&project, "old", "old", &[("dash", dash, "")]);
@@ -276,6 +280,20 @@ fn causes_of_kernels_as_they_come() {
                 "segfault",
                 "in count_nodes() of /lib/liblist.so.1",
             ),
+            (
+                "trouble",
+                "data",
+                "exec EACCES",
+                "exec-permission",
+                "/data may not be executed",
+            ),
+            (
+                "later",
+                "list",
+                "exit 1",
+                "library-too-old",
+                "/list was built against a newer /lib/liblist.so.1, which has LIST_2",
+            ),
             ("old", "dash", "exit 127", "kernel-too-old", &passes_over),
             (
                 "fossil",
@@ -390,30 +408,6 @@ fn a_panic_and_its_cause() {
             "panic",
             "panic",
             "Out of memory: system-wide panic_on_oom is enabled",
-        )];
-        assert_told(&project, &run, kernel, wanted);
-    }
-}
-
-/// Under emulation two time limits of half a minute and more, stretched.
-#[test]
-#[ignore = "a task counts as hung after seconds, and a time limit is confirmed by a second"]
-fn a_task_that_hangs_and_its_cause() {
-    let project = project();
-    image(
-        &project,
-        "trouble",
-        "root",
-        &[("lock", &["/trouble", "hold-lock"], "timeout = \"3s\"")],
-    );
-    let run = project.run(1, &["--kernels", "6.1+hangs,6.12+hangs", "--cold"]);
-    for kernel in ["6.1+hangs", "6.12+hangs"] {
-        let wanted: &Wanted<'_> = &[(
-            "trouble",
-            "lock",
-            "timeout",
-            "hung-task",
-            "could not be woken",
         )];
         assert_told(&project, &run, kernel, wanted);
     }

@@ -82,7 +82,7 @@ error: unknown key `comand`
 13 | comand = ["ls"]
    | ^^^^^^
    |
-   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `children`, `entrypoint`, `default`, `seccomp` and `notes`
+   = hint: did you mean `command`? a check has `name`, `command`, `stdout`, `timeout`, `children`, `entrypoint`, `default`, `seccomp`, `capabilities` and `notes`
 
 error: an element of `command` is an integer, not a string
   --> images/checks.toml:17:18
@@ -192,6 +192,62 @@ error: `none` is there twice
    |
 14 | seccomp = ["none", "eperm", "none"]
    |                             ^^^^^^
+"#]]
+    );
+}
+
+#[test]
+fn capabilities_with_mistakes() {
+    assert_data_eq!(
+        checks(
+            "[[check]]\nname = \"a\"\ncommand = [\"true\"]\ncapabilities = [\"SYS_ADMIM\"]\n\n[[check]]\nname = \"b\"\ncommand = [\"true\"]\ncapabilities = []\n\n[[check]]\nname = \"c\"\ncommand = [\"true\"]\ncapabilities = [\"CAP_BPF\", \"bpf\", \"CHOWN\"]\n\n[[check]]\nname = \"d\"\ncommand = [\"true\"]\ncapabilities = [\"ALL\", \"BPF\"]\n\n[[check]]\nname = \"e\"\ncommand = [\"true\"]\ncapabilities = \"ALL\"\n"
+        ),
+        str![[r#"
+error: unknown capability `SYS_ADMIM`
+ --> images/checks.toml:4:17
+  |
+4 | capabilities = ["SYS_ADMIM"]
+  |                 ^^^^^^^^^^^
+  |
+  = hint: did you mean `SYS_ADMIN`? there is `DAC_READ_SEARCH`, `LINUX_IMMUTABLE`, `NET_BROADCAST`, `NET_ADMIN`, `IPC_LOCK`, `IPC_OWNER`, `SYS_MODULE`, `SYS_RAWIO`, `SYS_PTRACE`, `SYS_PACCT`, `SYS_ADMIN`, `SYS_BOOT`, `SYS_NICE`, `SYS_RESOURCE`, `SYS_TIME`, `SYS_TTY_CONFIG`, `LEASE`, `AUDIT_CONTROL`, `MAC_OVERRIDE`, `MAC_ADMIN`, `SYSLOG`, `WAKE_ALARM`, `BLOCK_SUSPEND`, `AUDIT_READ`, `PERFMON`, `BPF` and `CHECKPOINT_RESTORE`
+
+error: no capabilities to add
+ --> images/checks.toml:9:16
+  |
+9 | capabilities = []
+  |                ^^
+  |
+  = hint: leave `capabilities` out for a container with docker's 14
+
+error: `BPF` is there twice
+  --> images/checks.toml:14:28
+   |
+14 | capabilities = ["CAP_BPF", "bpf", "CHOWN"]
+   |                            ^^^^^
+
+error: `CHOWN` is one of docker's 14
+  --> images/checks.toml:14:35
+   |
+14 | capabilities = ["CAP_BPF", "bpf", "CHOWN"]
+   |                                   ^^^^^^^
+   |
+   = hint: every container has it: leave it out
+
+error: `ALL` beside others
+  --> images/checks.toml:19:17
+   |
+19 | capabilities = ["ALL", "BPF"]
+   |                 ^^^^^
+   |
+   = hint: they are in it: leave them out
+
+error: `capabilities` is a string, not an array of strings
+  --> images/checks.toml:24:16
+   |
+24 | capabilities = "ALL"
+   |                ^^^^^ expected an array of strings
+   |
+   = hint: write it in brackets: ["ALL"]
 "#]]
     );
 }

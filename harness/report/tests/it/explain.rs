@@ -50,3 +50,27 @@ fn a_cell_that_never_ran_has_a_page_too() {
     assert!(text.contains("not run (no suite has"), "{text}");
     assert!(text.contains("never came up"), "{text}");
 }
+
+#[test]
+fn a_cell_that_may_more_than_dockers_says_so() {
+    let mut run = recorded::run();
+    let text = page(&run, "4.19", "centos:6", Some("bash")).unwrap();
+    assert!(!text.contains("capabilities"), "{text}");
+    let cell = run
+        .cells
+        .iter_mut()
+        .find(|cell| cell.check == "bash")
+        .unwrap();
+    let (kernel, image) = (cell.kernel.clone(), cell.image.clone());
+    cell.capabilities = vec!["SYS_ADMIN".to_owned(), "BPF".to_owned()];
+    let text = page(&run, &kernel, &image, Some("bash")).unwrap();
+    assert!(
+        text.contains("capabilities docker's 14 and SYS_ADMIN, BPF"),
+        "{text}"
+    );
+    let json = serde_json::to_value(&run).unwrap();
+    let validator = jsonschema::validator_for(&report::schema()).unwrap();
+    assert!(validator.is_valid(&json));
+    let back: report::Run = serde_json::from_value(json).unwrap();
+    assert_eq!(back, run);
+}

@@ -14,8 +14,7 @@ use super::profile::{self, Surroundings};
 use super::values::USERS;
 use crate::bundle::Bundle;
 use crate::cgroup::devices::DOCKERS;
-use crate::config::{Container, kernel_has_cgroup_namespaces};
-use crate::credentials::NAMES;
+use crate::config::{Container, every_capability, kernel_has_cgroup_namespaces};
 use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
 use crate::network::{ANNOTATION, Mode, Request};
@@ -204,6 +203,7 @@ fn container(options: &Options, rootfs: PathBuf) -> Container {
         hostname: options.hostname.clone(),
         cgroup_namespace: kernel_has_cgroup_namespaces(),
         seccomp: None,
+        added: Vec::new(),
     }
 }
 
@@ -244,19 +244,13 @@ fn mounts(spec: &mut Spec, options: &Options) {
 
 /// docker's 14, less what is dropped, with what is added.
 fn capabilities(options: &Options) -> Result<HashSet<Capability>, Failure> {
-    let every = || -> Result<HashSet<Capability>, Failure> {
-        NAMES
-            .iter()
-            .map(|name| capability("--cap-add", name))
-            .collect()
-    };
     let is_all = |name: &String| name.eq_ignore_ascii_case("all");
     let mut set = match options.dropped.iter().any(is_all) {
         true => HashSet::new(),
         false => crate::config::CAPABILITIES.into_iter().collect(),
     };
     if options.added.iter().any(is_all) {
-        set = every()?;
+        set = every_capability().collect();
     }
     for name in options.dropped.iter().filter(|name| !is_all(name)) {
         set.remove(&capability("--cap-drop", name)?);
@@ -268,10 +262,8 @@ fn capabilities(options: &Options) -> Result<HashSet<Capability>, Failure> {
 }
 
 fn capability(option: &str, name: &str) -> Result<Capability, Failure> {
-    let upper = name.to_ascii_uppercase();
-    let full = format!("CAP_{}", upper.trim_start_matches("CAP_"));
-    serde_json::from_value(json!(full))
-        .map_err(|_unknown| Failure::invalid(option, format!("no such capability: {name}")))
+    crate::config::capability(name)
+        .ok_or_else(|| Failure::invalid(option, format!("no such capability: {name}")))
 }
 
 fn seccomp(

@@ -184,6 +184,7 @@ impl Rig {
             hostname: "box".to_owned(),
             cgroup_namespace: true,
             seccomp: None,
+            added: Vec::new(),
         }
     }
 

@@ -38,6 +38,7 @@ struct Sign {
 /// host is busy barks, and programs die beside that of what they did themselves. An
 /// oops ends the process it happened for.
 const OOPS: &str = "kernel-oops";
+const STALL: &str = "rcu-stall";
 
 /// The worst first.
 static SIGNS: [Sign; 5] = [
@@ -66,7 +67,7 @@ static SIGNS: [Sign; 5] = [
         line: LazyLock::new(|| rule(r"BUG: soft lockup - CPU#\d+ stuck for \d+s!")),
     },
     Sign {
-        name: "rcu-stall",
+        name: STALL,
         words: "a CPU or a task kept the kernel's read-copy-update waiting",
         line: LazyLock::new(|| {
             rule(r"INFO: rcu_\w+ (?:self-)?detected (?:expedited )?stalls? on CPU")
@@ -94,6 +95,15 @@ pub(super) fn place(line: &str) -> Option<&str> {
         .map(|name| name.as_str())
 }
 
+/// `rcu: rcu_preempt kthread starved for 752 jiffies! g-563 f0x2 …`, from 3.19 on: the line,
+/// and how long.
+fn starved(line: &str) -> Option<(&str, &str)> {
+    static STARVED: LazyLock<Regex> =
+        LazyLock::new(|| rule(r"\brcu_\w+ kthread starved for (\d+) jiffies!"));
+    let jiffies = STARVED.captures(line)?.get(1)?;
+    Some((line, jiffies.as_str()))
+}
+
 fn find(observation: Observation<'_>) -> Option<Cause> {
     // A panic has a rule of its own, and a program that ended by itself is no
     // victim.
@@ -115,9 +125,16 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         .find_map(|line| Some((line, place(line)?)));
     evidence.extend(place.map(|(line, _)| line.to_owned()));
     let place = place.map_or(String::new(), |(_, function)| format!(", in {function}"));
+    let mut words = sign.words.to_owned();
+    if trouble.name == STALL
+        && let Some((line, jiffies)) = observation.kernel_lines().find_map(starved)
+    {
+        evidence.insert(1, line.to_owned());
+        words += &format!(", whose own thread got no CPU for {jiffies} jiffies");
+    }
     Some(Cause {
         name: trouble.name.to_owned(),
-        explanation: format!("{}{place}", sign.words),
+        explanation: format!("{words}{place}"),
         evidence,
         remedy: Some(
             "it is the kernel's bug, or the machine's: the whole console is beside the run's \
@@ -125,6 +142,23 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
                 .to_owned(),
         ),
     })
+}
+
+/// The process that an oops ended, `trouble[83]`: the one that ran when it came, if it
+/// had been a program's call into the kernel. A thread of the kernel's own has no
+/// program to go back to (`RIP: 0033:`, `0023` of a 32-bit one).
+pub(crate) fn victim<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
+    static WHO: LazyLock<Regex> =
+        LazyLock::new(|| rule(r"\bPID: (\d+) Comm: (.+?) (?:Tainted:|Not tainted)"));
+    let [oops, ..] = &SIGNS;
+    let mut after = lines
+        .map(super::without_stamp)
+        .skip_while(|line| !oops.line.is_match(line))
+        .take_while(|line| !line.starts_with("---[ end trace"));
+    let who = after.find_map(|line| WHO.captures(line))?;
+    after
+        .any(|line| line.starts_with("RIP: 0033:") || line.starts_with("RIP: 0023:"))
+        .then(|| format!("{}[{}]", &who[2], &who[1]))
 }
 
 /// The worst that the kernel says.
@@ -210,6 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn a_stall_tells_of_the_thread_that_got_no_cpu() {
+        let log = [
+            "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
+            "rcu: rcu_preempt kthread starved for 752 jiffies! g-563 f0x2 RCU_GP_WAIT_FQS(5) ->state=0x0 ->cpu=0",
+        ];
+        let stuck = Outcome::Timeout { limit: 1 };
+        let cause = of(&stuck, &log).unwrap();
+        assert_eq!(cause.evidence, log);
+        assert_eq!(
+            cause.explanation,
+            "a CPU or a task kept the kernel's read-copy-update waiting, whose own thread got no \
+             CPU for 752 jiffies"
+        );
+    }
+
+    #[test]
     fn the_function_as_kernels_before_5_0_write_it() {
         for (line, function) in [
             (
@@ -230,6 +280,37 @@ mod tests {
         ] {
             assert_eq!(place(line), function, "{line}");
         }
+    }
+
+    #[test]
+    fn an_oops_ends_a_program_and_not_a_thread_of_the_kernels() {
+        let oops = "BUG: kernel NULL pointer dereference, address: 0000000000000000";
+        let of = |who: &str, back: &str| {
+            let end = "---[ end trace 0000000000000000 ]---";
+            let lines = [
+                who,
+                oops,
+                who,
+                "RIP: 0010:do_it+0x7/0x1000",
+                back,
+                end,
+                "RIP: 0033:0x1",
+            ];
+            victim(lines.into_iter())
+        };
+        let trouble =
+            "[    5.1] CPU: 0 PID: 83 Comm: my prog Tainted: G        W   E      6.1.0-50";
+        assert_eq!(of(trouble, "RIP: 0033:0x43b999").unwrap(), "my prog[83]");
+        let newer = "CPU: 0 UID: 0 PID: 83 Comm: sh Not tainted 6.12.117 #1";
+        assert_eq!(of(newer, "RIP: 0023:0xf7f").unwrap(), "sh[83]");
+        assert_eq!(
+            of(
+                "CPU: 0 PID: 9 Comm: kworker/0:1 Not tainted 6.1",
+                " </TASK>"
+            ),
+            None
+        );
+        assert_eq!(victim([trouble, "RIP: 0033:0x1"].into_iter()), None);
     }
 
     #[test]

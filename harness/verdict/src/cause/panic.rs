@@ -22,17 +22,29 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
         .trim_start_matches("Kernel panic - not syncing")
         .trim_start_matches(": ");
     // What was wrong is told before the panic: the first BUG or Oops, and where.
-    let bug = observation.kernel_lines().find(|line| BUG.is_match(line));
+    // Or a watchdog's bark, where the kernel was told to panic of that.
+    let bug = observation
+        .kernel_lines()
+        .find(|line| BUG.is_match(line))
+        .or_else(|| kernel_trouble::of(observation).map(|trouble| trouble.line));
     let place = observation
         .kernel_lines()
-        .find(|line| kernel_trouble::place(line).is_some());
-    let mut evidence: Vec<String> = bug.into_iter().chain(place).map(str::to_owned).collect();
+        .find_map(|line| Some((line, kernel_trouble::place(line)?)));
+    let mut evidence: Vec<String> = bug
+        .into_iter()
+        .chain(place.map(|(line, _)| line))
+        .map(str::to_owned)
+        .collect();
     evidence.push(message.clone());
+    // Without a BUG it panicked of its own will, where that was is no news.
+    let function = bug
+        .and(place)
+        .map_or(String::new(), |(_, function)| format!(", in {function}"));
     Some(Cause {
         name: "panic".to_owned(),
         explanation: match init(message) {
             Some(how) => format!("the kernel panicked: its first process was {how}"),
-            None => format!("the kernel panicked: {said}"),
+            None => format!("the kernel panicked: {said}{function}"),
         },
         evidence,
         remedy: None,
@@ -82,7 +94,7 @@ mod tests {
         assert_eq!(cause.name, "panic");
         assert_eq!(
             cause.explanation,
-            "the kernel panicked: Fatal exception in interrupt"
+            "the kernel panicked: Fatal exception in interrupt, in tcp_v4_rcv"
         );
         assert_eq!(
             cause.evidence,
@@ -92,6 +104,28 @@ mod tests {
                 "Kernel panic - not syncing: Fatal exception in interrupt",
             ]
         );
+    }
+
+    #[test]
+    fn a_watchdog_that_panics_is_told_by_its_bark() {
+        let outcome = Outcome::panic("Kernel panic - not syncing: softlockup: hung tasks");
+        let log: Vec<String> = [
+            "[    9.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:77]",
+            "[    9.2] RIP: 0010:do_it+0x12/0xff0",
+            "[    9.3] Kernel panic - not syncing: softlockup: hung tasks",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let cause = find(Observation {
+            kernel_log: &log,
+            ..Observation::new(&outcome)
+        })
+        .unwrap();
+        assert_eq!(
+            cause.explanation,
+            "the kernel panicked: softlockup: hung tasks, in do_it"
+        );
+        assert!(cause.evidence[0].contains("stuck for 22s"), "{cause:?}");
     }
 
     #[test]

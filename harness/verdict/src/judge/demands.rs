@@ -16,8 +16,8 @@ pub struct Demands<'a> {
 /// What it means for a check that another process of it died, its first ending with
 /// status 0: `children = "fail"`.
 ///
-/// Told by the kernel's log: faults that no handler took, seccomp's kills and those of
-/// the out-of-memory killer. Of a child that calls abort(3) or is sent a signal the
+/// Told by the kernel's log: faults that no handler took, seccomp's kills, those of the
+/// out-of-memory killer, and oopses, which end the program they come under. Of a child that calls abort(3) or is sent a signal the
 /// kernel logs nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -86,6 +86,17 @@ fn a_childs_death_counts_where_the_check_says_so() {
             "{line}"
         );
     }
+    let mut harmed = with_log(End::Exited(0), "Oops: 0002 [#1] PREEMPT SMP NOPTI");
+    for line in [
+        "CPU: 0 PID: 83 Comm: cc Not tainted 6.1.0-50-cloud-amd64 #1",
+        "RIP: 0033:0x43b999",
+    ] {
+        harmed
+            .kernel_log
+            .extend(with_log(End::Exited(0), line).kernel_log);
+    }
+    assert_eq!(counts(&harmed, None), "child SIGKILL");
+    assert_eq!(judged(&harmed, None), Outcome::Pass);
     let who = outcome(
         &with_log(End::Exited(0), AUDIT),
         Demands {

@@ -21,6 +21,7 @@
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -110,6 +111,63 @@ static int hold_lock(void) {
     return tell("write", write(file, page, 4096));
 }
 
+/* Initialises one of the modules that the tests make for the running kernel. Where it
+ * comes back from that, the program waits for what it never gives. */
+static int load(const char *name) {
+    struct utsname system;
+    char path[256];
+    uname(&system);
+    snprintf(path, sizeof path, "/lib/modules/%s/%s.ko", system.release, name);
+    int file = open(path, O_RDONLY);
+    if (file < 0) return tell(path, -1);
+    if (syscall(SYS_finit_module, file, "", 0)) return tell("finit_module", -1);
+    pause();
+    return 0;
+}
+
+/* Processes that come and go: the kernel has always one to forget, which takes a grace
+ * period. One is under way when this comes back. */
+static void keep_forgetting(void) {
+    if (fork() == 0) {
+        for (;;) {
+            if (fork() == 0) _exit(0);
+            wait(0);
+        }
+    }
+    usleep(100000);
+}
+
+/* Ahead of everything else that wants the only CPU, the kernel's own threads too. */
+static int spin_first(void) {
+    struct sched_param highest = { .sched_priority = 99 };
+    struct timespec begun, now;
+    keep_forgetting();
+    if (sched_setscheduler(0, SCHED_FIFO, &highest)) return tell("sched_setscheduler", -1);
+    /* Awake again at any moment, and not behind what the same tick of the clock woke. */
+    usleep(30137);
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    do clock_gettime(CLOCK_MONOTONIC, &now); while (now.tv_sec < begun.tv_sec + 6);
+    pause();
+    return 0;
+}
+
+/* A /proc of its own, where /proc/sysrq-trigger can be written to. */
+static int press_sysrq(const char *key) {
+    if (mount("proc", "/dev/shm", "proc", 0, 0)) return tell("mount proc", -1);
+    int file = open("/dev/shm/sysrq-trigger", O_WRONLY);
+    if (file < 0) return tell("sysrq-trigger", -1);
+    return tell("sysrq", write(file, key, 1));
+}
+
+/* A memory limit for the cgroup the program is in, and more than that. */
+static int eat_more_than_the_group_may(void) {
+    if (mount("cgroup2", "/dev/shm", "cgroup2", 0, 0)) return tell("mount cgroup2", -1);
+    int file = open("/dev/shm/memory.max", O_WRONLY);
+    if (file < 0) return tell("memory.max", -1);
+    if (write(file, "32M", 3) < 0) return tell("memory.max", -1);
+    return eat();
+}
+
 int main(int count, char **word) {
     const char *which = count > 1 ? word[1] : "";
     if (!strcmp(which, "null")) { null(); return 0; }
@@ -135,6 +193,13 @@ int main(int count, char **word) {
     if (!strcmp(which, "as-2.6")) { personality(UNAME26); execv(word[2], word + 2); return tell(word[2], -1); }
     if (!strcmp(which, "mount-v1")) return mount_v1();
     if (!strcmp(which, "hold-lock")) return hold_lock();
+    if (!strcmp(which, "load")) return load(word[2]);
+    if (!strcmp(which, "child-load")) { if (fork() == 0) return load(word[2]); wait(0); return 0; }
+    if (!strcmp(which, "load-meanwhile")) { keep_forgetting(); return load(word[2]); }
+    if (!strcmp(which, "spin-first")) return spin_first();
+    if (!strcmp(which, "sysrq")) return press_sysrq(word[2]);
+    if (!strcmp(which, "eat-group")) return eat_more_than_the_group_may();
+    if (!strcmp(which, "mount")) return tell("mount", mount("tmpfs", "/dev/shm", "tmpfs", 0, 0));
     if (!strcmp(which, "raise")) { raise(atoi(word[2])); pause(); return 0; }
     if (!strcmp(which, "user-namespace")) return tell("unshare", unshare(CLONE_NEWUSER));
     if (!strcmp(which, "fill")) return fill(word[2]);

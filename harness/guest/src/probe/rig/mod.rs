@@ -160,6 +160,7 @@ impl Rig {
             hostname: self.probe.name().to_owned(),
             cgroup_namespace: kernel_has_cgroup_namespaces(),
             seccomp: None,
+            added: Vec::new(),
         };
         let config = serde_json::to_value(docker.spec()).map_err(trouble("config.json"))?;
         Ok(Bundle {
