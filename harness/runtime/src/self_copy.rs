@@ -191,7 +191,8 @@ mod tests {
 
     /// A shared writable mapping keeps a file from being sealed until it goes,
     /// with the same error as a page the kernel holds for a moment.
-    fn held_for(time: Duration, patience: Duration) -> Result<(), Errno> {
+    /// It is let go of after this time, or else once `seal` has returned.
+    fn held_for(time: Option<Duration>, patience: Duration) -> Result<(), Errno> {
         let copy = memfd_create("", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let file = File::from(copy);
         file.set_len(4096).map_err(errno_of)?;
@@ -204,28 +205,32 @@ mod tests {
         }
         let address = address.expose_provenance();
         std::thread::scope(|scope| {
+            let (returned, over) = std::sync::mpsc::channel::<()>();
             scope.spawn(move || {
-                std::thread::sleep(time);
+                // Either way only the end of the wait is of interest.
+                let _ = match time {
+                    Some(time) => over.recv_timeout(time).ok(),
+                    None => over.recv().ok(),
+                };
                 // SAFETY: the mapping made above, which nothing refers to.
                 unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(address), 4096) }
             });
-            seal(&file, patience)
+            let sealed = seal(&file, patience);
+            drop(returned);
+            sealed
         })
     }
 
     #[test]
     fn a_page_held_for_a_moment_is_waited_for() {
         assert_eq!(
-            held_for(Duration::from_millis(300), Duration::from_secs(60)),
+            held_for(Some(Duration::from_millis(300)), Duration::from_secs(60)),
             Ok(())
         );
     }
 
     #[test]
     fn a_page_that_stays_held_is_an_error() {
-        assert_eq!(
-            held_for(Duration::from_secs(1), Duration::ZERO),
-            Err(Errno::BUSY)
-        );
+        assert_eq!(held_for(None, Duration::ZERO), Err(Errno::BUSY));
     }
 }

@@ -80,9 +80,6 @@ impl Seccomp {
     }
 }
 
-/// How long a guest waits, by its own clock, for what it killed at a cell's limit: for
-/// the pipes to be let go of, for the processes to be gone, for the cgroup to be empty.
-/// Only then it answers, so the harness waits longer than [`Limits::after`].
 impl Limits {
     /// For the pipes.
     pub const PIPES: Duration = Duration::from_secs(10);
@@ -91,7 +88,9 @@ impl Limits {
     /// For the cgroup.
     pub const CGROUP: Duration = Duration::from_secs(2);
 
-    /// All of them, the longest that can pass between a limit and the answer.
+    /// How long a guest waits, by its own clock, for what it killed at a cell's limit:
+    /// for the pipes to be let go of, for the processes to be gone, for the cgroup to be
+    /// empty. Only then it answers, so the harness waits longer than this.
     pub const fn after() -> Duration {
         Duration::from_secs(
             Self::PIPES.as_secs() + Self::PROCESSES.as_secs() + Self::CGROUP.as_secs(),

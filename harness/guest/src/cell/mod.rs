@@ -93,6 +93,9 @@ impl Cells {
         request: &CellRequest,
         channel: &mut Channel,
     ) -> Result<CellResult> {
+        if let Some(what) = capabilities::unknown(&request.command.capabilities) {
+            return Ok(CellResult::unsupported(request.id, what));
+        }
         // Before the cell begins: what a disk's first use logs and takes is not its.
         let root = self.disks.root(&request.disk).map(Path::to_owned);
         // What came between two cells belongs to neither.
@@ -101,9 +104,6 @@ impl Cells {
             channel.send(&FromGuest::Log(between))?;
         }
         let started = Instant::now();
-        if let Some(what) = capabilities::unknown(&request.command.capabilities) {
-            return Ok(CellResult::unsupported(request.id, what));
-        }
         let (ran, ended) = match root.and_then(|root| self.prepare(&root, request)) {
             Ok((bundle, cgroup)) => {
                 let ran = self.run_prepared(request, &bundle, &cgroup, channel);

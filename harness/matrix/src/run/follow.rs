@@ -2,13 +2,13 @@
 //! a signal ends it.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use report::{Counts, Event, RecordError, Recorder, Run};
 
 use super::phases::Phases;
-use super::sink::Message;
+use super::sink::{Message, Messages};
 use crate::error::{Failure, Status};
 use crate::progress::Display;
 
@@ -21,9 +21,11 @@ const AT_ONCE: usize = 64;
 /// What the record says of a run that ended by a mistake in this program.
 const FAILED: &str = "matrix failed; its standard error says where";
 
-/// Reads events until the work is done, or a signal ends it.
+/// Reads events until the work is done, or a signal ends it. Nobody who tells waits
+/// for a reader that is gone: the messages end with this.
+#[expect(clippy::needless_pass_by_value, reason = "they end with it")]
 pub(super) fn follow(
-    messages: &Receiver<Message>,
+    messages: Messages,
     mut recorder: Recorder,
     mut display: Display,
     phases: &Phases,
@@ -32,7 +34,7 @@ pub(super) fn follow(
     let mut signal = None;
     let mut ended = false;
     while !ended {
-        let first = match messages.recv_timeout(TICK) {
+        let first = match messages.next(TICK) {
             Err(RecvTimeoutError::Timeout) => {
                 display.tick();
                 continue;
@@ -44,7 +46,7 @@ pub(super) fn follow(
         // What waits already is recorded at once.
         let mut events = Vec::new();
         for message in std::iter::once(first)
-            .chain(messages.try_iter())
+            .chain(messages.waiting())
             .take(AT_ONCE)
         {
             let interrupted = match message {
@@ -52,7 +54,11 @@ pub(super) fn follow(
                     events.push(*event);
                     continue;
                 }
-                Message::Signal(number) => {
+                Message::Signal => {
+                    // Seen already, and this is what should have woken us.
+                    let Some(number) = messages.signal() else {
+                        continue;
+                    };
                     signal = Some(number);
                     Some(format!("ended by signal {number}"))
                 }
@@ -78,12 +84,17 @@ pub(super) fn follow(
         // The first event carries the run.
         return Err(RecordError::NotStarted.into());
     };
-    display.finish(run, folder)?;
+    let finished = display.finish(run, folder);
     if let Some(number) = signal {
+        // A terminal that is gone asked for the end, perhaps.
+        if let Err(error) = finished {
+            crate::progress::print_failure(&error);
+        }
         // Threads may be deep in a download or a wait; nothing they hold outlives
         // the process: machines die with it, the cache is made of renames.
         std::process::exit(128 + i32::from(number));
     }
+    finished?;
     Ok(status(run))
 }
 
@@ -146,7 +157,7 @@ mod tests {
             panic!("a mistake");
         });
         let display = Display::choose(true, 0, &run);
-        follow(&messages, recorder, display, &Phases::begin(), &folder).unwrap();
+        follow(messages, recorder, display, &Phases::begin(), &folder).unwrap();
         drop(kept);
         assert!(worker.join().is_err());
         let run = Run::load(&folder).unwrap();

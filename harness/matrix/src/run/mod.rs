@@ -278,7 +278,7 @@ fn carry_out(
         });
         // When recording fails, nothing more is worth doing: the process ends,
         // and its machines with it.
-        let followed = follow(&messages, recorder, display, &phases, &folder);
+        let followed = follow(messages, recorder, display, &phases, &folder);
         match work.join() {
             Ok(()) => followed,
             Err(panic) => Err(Failure::Panicked(panic::words(&*panic))),

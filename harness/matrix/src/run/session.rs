@@ -28,6 +28,9 @@ const GRACE: Duration = Duration::from_secs(3);
 /// How long a machine may take to power off before it is killed.
 const POWER_OFF: Duration = Duration::from_secs(5);
 
+/// Why nothing more runs in a machine after a check with capabilities besides docker's.
+const CHANGED: &str = "a check with capabilities of its own may have changed it";
+
 /// How much longer a traced cell may take.
 const TRACE_SLOWDOWN: u64 = 3;
 
@@ -338,7 +341,10 @@ impl<'a> Session<'a> {
                     };
                     let mut judged = self.judge(&booted, &task, outcome, seen);
                     let mut gone = judged.harm.take();
-                    if gone.is_none() && self.wants_trace(&judged.attempt) {
+                    if !task.check.capabilities.is_empty() {
+                        // Its own trace would be of another machine, too.
+                        gone = gone.or_else(|| Some(CHANGED.to_owned()));
+                    } else if gone.is_none() && self.wants_trace(&judged.attempt) {
                         gone = self.trace(&mut booted, &task, &mut judged, &result, limit);
                     }
                     self.settle(task, judged.attempt, unsettled);
@@ -391,8 +397,9 @@ impl<'a> Session<'a> {
             VmEnd::Panic { message, .. } => Outcome::Panic {
                 message: message.clone(),
             },
-            // Neither the guest nor a container may power off or reset the
-            // machine: whatever did took the kernel down.
+            // Neither the guest nor a container of docker's capabilities may power off
+            // or reset the machine: whatever did took the kernel down. One that may
+            // say so, by sysrq, leaves as little of it.
             VmEnd::Reset { .. } => Outcome::Panic {
                 message: end.to_string(),
             },

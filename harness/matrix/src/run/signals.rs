@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::sink::{Message, Sink};
+use super::sink::Sink;
 use crate::error::Failure;
 
 /// SIGINT, SIGTERM and SIGHUP end the run with its record closed; a second one
@@ -19,7 +19,8 @@ pub(super) fn watch(sink: Sink) -> Result<(), Failure> {
                     std::process::exit(128 + signal);
                 }
                 asked = true;
-                sink.send(Message::Signal(u8::try_from(signal).unwrap_or(u8::MAX)));
+                // There are 64 at the most.
+                sink.ask_to_end(u8::try_from(signal).unwrap_or(u8::MAX));
             }
         })?;
     Ok(())

@@ -65,7 +65,7 @@ pub(crate) fn simulate(
             let _end = sink.end_of_work();
             tell(&sink, run, plan, recorded);
         });
-        follow(&messages, recorder, display, &phases, &record)
+        follow(messages, recorder, display, &phases, &record)
     })?;
     let events = begun.elapsed();
     // Reports are made by a program of their own, which has nothing of all this.

@@ -2,7 +2,8 @@
 //! and shows them.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryIter, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,8 @@ use super::phases::{Phase, Phases};
 pub(crate) enum Message {
     /// Something happened.
     Event(Box<Event>),
-    /// This signal asks the program to end.
-    Signal(u8),
+    /// A signal asks the program to end: [`Messages::signal`] tells which.
+    Signal,
     /// All work is done; nothing follows.
     Done,
     /// The work ended by a panic, which has been printed; nothing follows.
@@ -31,12 +32,46 @@ const WAITING: usize = 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Sink {
     messages: SyncSender<Message>,
+    signal: Arc<AtomicU8>,
+}
+
+/// Where they come out. Once it is gone, by a failure, telling is in vain and waits
+/// for nobody.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    receiver: Receiver<Message>,
+    signal: Arc<AtomicU8>,
+}
+
+impl Messages {
+    /// A signal goes before all that waits.
+    pub(crate) fn next(&self, patience: Duration) -> Result<Message, RecvTimeoutError> {
+        if self.signal.load(Ordering::Relaxed) != 0 {
+            return Ok(Message::Signal);
+        }
+        self.receiver.recv_timeout(patience)
+    }
+
+    /// What waits already.
+    pub(crate) fn waiting(&self) -> TryIter<'_, Message> {
+        self.receiver.try_iter()
+    }
+
+    /// The number of the signal, once.
+    pub(crate) fn signal(&self) -> Option<u8> {
+        Some(self.signal.swap(0, Ordering::Relaxed)).filter(|number| *number != 0)
+    }
 }
 
 impl Sink {
-    pub(crate) fn new() -> (Sink, Receiver<Message>) {
+    pub(crate) fn new() -> (Sink, Messages) {
         let (messages, receiver) = sync_channel(WAITING);
-        (Sink { messages }, receiver)
+        let signal = Arc::new(AtomicU8::new(0));
+        let sink = Sink {
+            messages,
+            signal: Arc::clone(&signal),
+        };
+        (sink, Messages { receiver, signal })
     }
 
     pub(crate) fn tell(&self, event: Event) {
@@ -55,7 +90,14 @@ impl Sink {
         EndOfWork(self.clone())
     }
 
-    pub(crate) fn send(&self, message: Message) {
+    /// Asks the program to end. Waits for nothing, however many messages wait.
+    pub(crate) fn ask_to_end(&self, signal: u8) {
+        self.signal.store(signal, Ordering::Relaxed);
+        // Who is about to look finds the number; who waits is woken.
+        let _ = self.messages.try_send(Message::Signal);
+    }
+
+    fn send(&self, message: Message) {
         // The receiver lives as long as the run. It is gone only when recording
         // failed, which ends the run with that error: nobody is left to tell.
         let _ = self.messages.send(message);

@@ -75,7 +75,9 @@ function cellDetails(row, column) {
   const { image, check } = rows[row];
   const kernel = data.kernels[column];
   const index = data.cells[row][column];
-  const again = ["matrix", "try", kernel.id, image.id, "--", ...check.command].map(quote).join(" ");
+  const added = check.capabilities ?? [];
+  const options = added.flatMap((name) => ["--cap-add", name]);
+  const again = ["matrix", "try", kernel.id, image.id, ...options, "--", ...check.command].map(quote).join(" ");
   if (index < 0) return [element("p", "The record lacks this cell: it says nothing.")];
   const cell = data.details[index];
   const time = data.times[row][column];
@@ -89,6 +91,7 @@ function cellDetails(row, column) {
       ["Image", [image.id, image.digest].filter(Boolean).join(", ")],
       ["Runtime", cell.runtime],
       ["Command", check.command.map(quote).join(" ")],
+      ["Capabilities", added.length ? `docker's 14 and ${added.join(", ")}` : null],
     ]),
     ...block("Run it again", again),
   ];

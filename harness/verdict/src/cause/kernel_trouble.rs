@@ -146,7 +146,9 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
 
 /// The process that an oops ended, `trouble[83]`: the one that ran when it came, if it
 /// had been a program's call into the kernel. A thread of the kernel's own has no
-/// program to go back to (`RIP: 0033:`, `0023` of a 32-bit one).
+/// program to go back to (`RIP: 0033:`, `0023` of a 32-bit one). Before Linux 4.10 an oops
+/// shows no registers of the program: there the call it came by tells, `[<ffffffff81649909>]
+/// system_call_fastpath+0x16/0x1b` or `entry_SYSCALL_64_fastpath+0x22/0xc1`.
 pub(crate) fn victim<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String> {
     static WHO: LazyLock<Regex> =
         LazyLock::new(|| rule(r"\bPID: (\d+) Comm: (.+?) (?:Tainted:|Not tainted)"));
@@ -156,8 +158,13 @@ pub(crate) fn victim<'a>(lines: impl Iterator<Item = &'a str>) -> Option<String>
         .skip_while(|line| !oops.line.is_match(line))
         .take_while(|line| !line.starts_with("---[ end trace"));
     let who = after.find_map(|line| WHO.captures(line))?;
+    static CALLED: LazyLock<Regex> = LazyLock::new(|| {
+        rule(
+            r"^(?:RIP: 00[23]3:|\[<[0-9a-f]+>\] (?:system_call_fastpath|entry_SYSCALL_64_fastpath|do_syscall_64|sysenter_dispatch|ia32_sysret|cstar_dispatch)\+0x)",
+        )
+    });
     after
-        .any(|line| line.starts_with("RIP: 0033:") || line.starts_with("RIP: 0023:"))
+        .any(|line| CALLED.is_match(line.trim_start()))
         .then(|| format!("{}[{}]", &who[2], &who[1]))
 }
 

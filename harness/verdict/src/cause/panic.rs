@@ -26,9 +26,14 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
     let bug = observation
         .kernel_lines()
         .find(|line| BUG.is_match(line))
-        .or_else(|| kernel_trouble::of(observation).map(|trouble| trouble.line));
+        .or_else(|| {
+            let trouble = || kernel_trouble::of(observation).map(|trouble| trouble.line);
+            BARKED.is_match(said).then(trouble).flatten()
+        });
+    // A warning before it has a place, too.
     let place = observation
         .kernel_lines()
+        .skip_while(|line| bug.is_some_and(|bug| bug != *line))
         .find_map(|line| Some((line, kernel_trouble::place(line)?)));
     let mut evidence: Vec<String> = bug
         .into_iter()
@@ -54,6 +59,11 @@ fn find(observation: Observation<'_>) -> Option<Cause> {
 static BUG: LazyLock<Regex> = LazyLock::new(|| {
     rule(r"^(?:BUG: |kernel BUG at |general protection fault|Oops: |divide error)")
 });
+
+/// What a watchdog says that was told to panic: `softlockup: hung tasks`, `Hard LOCKUP`,
+/// `hung_task: blocked tasks`, `RCU Stall`.
+static BARKED: LazyLock<Regex> =
+    LazyLock::new(|| rule(r"^(?:softlockup: |Hard LOCKUP|hung_task: |RCU Stall)"));
 
 /// `Attempted to kill init! exitcode=0x0000000b`, a wait status in hexadecimal.
 fn init(message: &str) -> Option<String> {
@@ -126,6 +136,40 @@ mod tests {
             "the kernel panicked: softlockup: hung tasks, in do_it"
         );
         assert!(cause.evidence[0].contains("stuck for 22s"), "{cause:?}");
+    }
+
+    #[test]
+    fn what_came_before_the_bug_is_not_where_it_was() {
+        for (said, lines, wanted) in [
+            (
+                "Fatal exception",
+                [
+                    "[    8.1] WARNING: CPU: 0 PID: 1 at kernel/x.c:1 warned+0x1/0x2",
+                    "[    8.2] RIP: 0010:warned+0x1/0x2",
+                    "[    9.1] BUG: kernel NULL pointer dereference, address: 0000000000000008",
+                    "[    9.2] RIP: 0010:failed+0x1/0x2",
+                ],
+                "the kernel panicked: Fatal exception, in failed",
+            ),
+            (
+                "sysrq triggered crash",
+                [
+                    "[    8.1] rcu: INFO: rcu_preempt self-detected stall on CPU",
+                    "[    8.2] RIP: 0010:stalled+0x1/0x2",
+                    "[    9.1] sysrq: Trigger a crash",
+                    "[    9.2] CPU: 0 PID: 7 Comm: sh Not tainted",
+                ],
+                "the kernel panicked: sysrq triggered crash",
+            ),
+        ] {
+            let outcome = Outcome::panic(format!("Kernel panic - not syncing: {said}"));
+            let log = lines.map(str::to_owned);
+            let cause = find(Observation {
+                kernel_log: &log,
+                ..Observation::new(&outcome)
+            });
+            assert_eq!(cause.unwrap().explanation, wanted);
+        }
     }
 
     #[test]

@@ -159,6 +159,24 @@ static int press_sysrq(const char *key) {
     return tell("sysrq", write(file, key, 1));
 }
 
+/* What only such a /proc lets a container change. */
+static int set(const char *name, const char *value) {
+    if (mount("proc", "/dev/shm", "proc", 0, 0)) return tell("mount proc", -1);
+    char path[256];
+    snprintf(path, sizeof path, "/dev/shm/%s", name);
+    int file = open(path, O_WRONLY);
+    if (file < 0) return tell(name, -1);
+    return tell(name, write(file, value, strlen(value)));
+}
+
+static int show(const char *path) {
+    char text[4096];
+    int file = open(path, O_RDONLY);
+    if (file < 0) return tell(path, -1);
+    ssize_t length = read(file, text, sizeof text);
+    return length < 0 || write(1, text, length) != length;
+}
+
 /* A memory limit for the cgroup the program is in, and more than that. */
 static int eat_more_than_the_group_may(void) {
     if (mount("cgroup2", "/dev/shm", "cgroup2", 0, 0)) return tell("mount cgroup2", -1);
@@ -198,6 +216,8 @@ int main(int count, char **word) {
     if (!strcmp(which, "load-meanwhile")) { keep_forgetting(); return load(word[2]); }
     if (!strcmp(which, "spin-first")) return spin_first();
     if (!strcmp(which, "sysrq")) return press_sysrq(word[2]);
+    if (!strcmp(which, "set")) return set(word[2], word[3]);
+    if (!strcmp(which, "show")) return show(word[2]);
     if (!strcmp(which, "eat-group")) return eat_more_than_the_group_may();
     if (!strcmp(which, "mount")) return tell("mount", mount("tmpfs", "/dev/shm", "tmpfs", 0, 0));
     if (!strcmp(which, "raise")) { raise(atoi(word[2])); pause(); return 0; }

@@ -1,5 +1,5 @@
-//! Kernel modules that do harm: no kernel of a distribution has LKDTM or
-//! TEST_LOCKUP, and building a module takes the kernel's headers.
+//! Kernel modules that do harm: no kernel whose configuration was looked at has LKDTM
+//! or TEST_LOCKUP, and building a module takes the kernel's headers.
 //!
 //! A small module of the kernel's own package is taken, and the beginning of its
 //! initialisation is written over with a few bytes of machine code; the relocations
