@@ -194,3 +194,49 @@ impl supply::Progress for Fetches {
         self.sink.note(message);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_waits_for_nothing_and_goes_before_what_does() {
+        let (sink, messages) = Sink::new();
+        for _ in 0..WAITING {
+            sink.note("");
+        }
+        sink.ask_to_end(15);
+        assert!(matches!(messages.next(Duration::ZERO), Ok(Message::Signal)));
+        assert_eq!(messages.signal(), Some(15));
+        assert_eq!(messages.signal(), None);
+        assert!(matches!(
+            messages.next(Duration::ZERO),
+            Ok(Message::Event(_))
+        ));
+    }
+
+    #[test]
+    fn who_waits_is_told_of_a_signal() {
+        let (sink, messages) = Sink::new();
+        let asks = std::thread::spawn(move || sink.ask_to_end(2));
+        assert!(matches!(
+            messages.next(Duration::from_secs(3600)),
+            Ok(Message::Signal)
+        ));
+        assert_eq!(messages.signal(), Some(2));
+        asks.join().unwrap();
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_that_is_gone() {
+        let (sink, messages) = Sink::new();
+        let tells = std::thread::spawn(move || {
+            for _ in 0..3 * WAITING {
+                sink.note("");
+            }
+        });
+        assert!(messages.next(Duration::from_secs(3600)).is_ok());
+        drop(messages);
+        tells.join().unwrap();
+    }
+}

@@ -310,6 +310,11 @@ mod tests {
         assert_eq!(of(trouble, "RIP: 0033:0x43b999").unwrap(), "my prog[83]");
         let newer = "CPU: 0 UID: 0 PID: 83 Comm: sh Not tainted 6.12.117 #1";
         assert_eq!(of(newer, "RIP: 0023:0xf7f").unwrap(), "sh[83]");
+        let older = "CPU: 0 PID: 83 Comm: sh Not tainted 3.10.0-1160.el7.x86_64 #1";
+        let called = " [<ffffffff81794f92>] system_call_fastpath+0x25/0x2a";
+        assert_eq!(of(older, called).unwrap(), "sh[83]");
+        let left = " [<ffffffff81794f92>] ? system_call_fastpath+0x25/0x2a";
+        assert_eq!(of(older, left), None);
         assert_eq!(
             of(
                 "CPU: 0 PID: 9 Comm: kworker/0:1 Not tainted 6.1",
