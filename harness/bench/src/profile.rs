@@ -13,7 +13,7 @@
 mod monitor;
 
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -160,6 +160,7 @@ impl Profile {
         let what = || format!("machine of {kernel}");
         let watch = Watch::begin(&self.socket);
         let begun = Instant::now();
+        let said = self.folder.path().join("stderr");
         let mut command = Command::new(&self.matrix);
         command
             .arg("-C")
@@ -171,7 +172,7 @@ impl Profile {
             .arg(self.folder.path().join("results"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(fs_err::File::create(&said)?.into_parts().0);
         if cold {
             command.arg("--cold");
         }
@@ -182,14 +183,13 @@ impl Profile {
         if let Some(stdout) = child.stdout.take() {
             for line in BufReader::new(stdout).lines() {
                 let line = line?;
-                let event = serde_json::from_str(&line)
-                    .map_err(|error| BenchError::prepare(what(), format!("{line}: {error}")))?;
+                let event = serde_json::from_str(&line).map_err(|error| {
+                    // What it would still say is of no use, and so is it.
+                    let _ = child.kill();
+                    BenchError::prepare(what(), format!("{line}: {error}"))
+                })?;
                 marks.take(&event, &watch);
             }
-        }
-        let mut stderr = String::new();
-        if let Some(mut pipe) = child.stderr.take() {
-            pipe.read_to_string(&mut stderr)?;
         }
         let status = child
             .wait()
@@ -198,24 +198,41 @@ impl Profile {
         let (Some(start), Some(ready), true) = (marks.start, marks.ready, status.success()) else {
             return Err(BenchError::NotDone {
                 what: what(),
-                said: format!("{status} after {:?}\n{stderr}", begun.elapsed()),
+                said: format!(
+                    "{status} after {:?}\n{}",
+                    begun.elapsed(),
+                    fs_err::read_to_string(&said)?
+                ),
             });
         };
         let kernel = kernel.trim_end_matches('+');
-        let span = |phase, from, to, cells| Phase::of(kernel, phase, &watched, [from, to], cells);
+        let span = |phase, from, to, cells| {
+            Phase::of(kernel, phase, &watched, [from, to], cells).ok_or_else(|| {
+                BenchError::NotDone {
+                    what: what(),
+                    said: format!("nothing was answered in \"{phase}\""),
+                }
+            })
+        };
         let mut phases = Vec::new();
         if cold {
-            let process = watched.first_process(start, ready).unwrap_or(ready);
-            phases.push(span("boot to the first process", start, process, 1));
-            phases.push(span("from there to ready", process, ready, 1));
+            let process =
+                watched
+                    .first_process(start, ready)
+                    .ok_or_else(|| BenchError::NotDone {
+                        what: what(),
+                        said: "no process was seen before the guest was ready".to_owned(),
+                    })?;
+            phases.push(span("boot to the first process", start, process, 1)?);
+            phases.push(span("from there to ready", process, ready, 1)?);
             return Ok(phases);
         }
-        phases.push(span("warm start to ready", start, ready, 1));
+        phases.push(span("warm start to ready", start, ready, 1)?);
         if let [first, .., last] = marks.finished[..]
             && let Some(&passed) = marks.finished.get(PASSED)
         {
-            phases.push(span("first cell", ready, first, 1));
-            phases.push(span("a later cell", passed, last, CELLS - PASSED - 1));
+            phases.push(span("first cell", ready, first, 1)?);
+            phases.push(span("a later cell", passed, last, CELLS - PASSED - 1)?);
         }
         Ok(phases)
     }
@@ -249,20 +266,21 @@ impl Marks {
 }
 
 impl Phase {
+    /// None where nothing was answered in it.
     fn of(
         kernel: &str,
         phase: &'static str,
         watched: &Watched,
         [from, to]: [Instant; 2],
         cells: usize,
-    ) -> Self {
+    ) -> Option<Self> {
         let states: Vec<State> = watched.states(from, to).collect();
         let share = |wanted: State| {
             let count = states.iter().filter(|state| **state == wanted).count();
-            count as f64 / states.len().max(1) as f64
+            count as f64 / states.len() as f64
         };
-        let blocks = watched.blocks(to).saturating_sub(watched.blocks(from));
-        Self {
+        let blocks = watched.blocks(to)?.checked_sub(watched.blocks(from)?)?;
+        (!states.is_empty()).then(|| Self {
             kernel: kernel.to_owned(),
             phase,
             seconds: (to - from).as_secs_f64() / cells as f64,
@@ -272,7 +290,7 @@ impl Phase {
             in_own: share(State::Own),
             in_image: share(State::Image),
             blocks: blocks as f64 / cells as f64,
-        }
+        })
     }
 }
 

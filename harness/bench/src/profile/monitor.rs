@@ -75,12 +75,11 @@ impl Watched {
             .map(|(_, state)| *state)
     }
 
-    /// How many blocks had been translated by then: the first answer after it.
-    pub(super) fn blocks(&self, by: Instant) -> u64 {
+    /// How many blocks had been translated by then: the first answer after it, or the
+    /// last of all where the machine was gone. None where nothing was answered.
+    pub(super) fn blocks(&self, by: Instant) -> Option<u64> {
         let after = self.blocks.iter().find(|(at, _)| *at >= by);
-        after
-            .or(self.blocks.last())
-            .map_or(0, |(_, blocks)| *blocks)
+        after.or(self.blocks.last()).map(|(_, blocks)| *blocks)
     }
 
     /// When the processor was first seen in a process.
