@@ -148,8 +148,8 @@ impl Recorder {
         // One write for all: a line is torn only if the machine goes down.
         let written = self.events.write_all(&self.pending);
         self.pending.clear();
-        folded?;
         written?;
+        folded?;
         match due {
             Some(Due::Now) => self.write(false),
             Some(Due::Last) => self.write(true),

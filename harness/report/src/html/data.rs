@@ -38,9 +38,9 @@ pub(super) fn json<'a>(run: &'a Run, grid: &Grid<'a>, past: &'a [Line]) -> Strin
             let Some(cell) = *cell else { return -1 };
             let detail = Detail::of(cell);
             written.clear();
-            // Nothing in it can fail to become JSON, as below.
-            let _ = serde_json::to_writer(&mut written, &detail);
-            if let Some(index) = known.get(&written) {
+            // What could not be written whole is no other cell's.
+            let whole = serde_json::to_writer(&mut written, &detail).is_ok();
+            if let Some(index) = known.get(&written).filter(|_index| whole) {
                 return *index;
             }
             let next = details.len() as i64;

@@ -83,24 +83,27 @@ mod tests {
     use super::*;
     use crate::cause::cause as find;
 
+    fn of(said: &str, lines: &[&str]) -> Cause {
+        let outcome = Outcome::panic(format!("Kernel panic - not syncing: {said}"));
+        let log: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        let observation = Observation {
+            kernel_log: &log,
+            ..Observation::new(&outcome)
+        };
+        find(observation).unwrap()
+    }
+
     #[test]
     fn the_first_oops_and_its_place_are_the_evidence() {
-        let outcome = Outcome::panic("Kernel panic - not syncing: Fatal exception in interrupt");
-        let log: Vec<String> = [
+        let lines = [
             "[    9.000001] EXT4-fs (vdb): mounted filesystem",
             "[    9.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008",
             "[    9.100001] #PF: supervisor read access in kernel mode",
             "[    9.100002] RIP: 0010:tcp_v4_rcv+0x123/0xe00",
             "[    9.100003] RIP: 0033:0x7f0000000000",
             "[    9.200000] Kernel panic - not syncing: Fatal exception in interrupt",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        let cause = find(Observation {
-            kernel_log: &log,
-            ..Observation::new(&outcome)
-        })
-        .unwrap();
+        ];
+        let cause = of("Fatal exception in interrupt", &lines);
         assert_eq!(cause.name, "panic");
         assert_eq!(
             cause.explanation,
@@ -118,19 +121,12 @@ mod tests {
 
     #[test]
     fn a_watchdog_that_panics_is_told_by_its_bark() {
-        let outcome = Outcome::panic("Kernel panic - not syncing: softlockup: hung tasks");
-        let log: Vec<String> = [
+        let lines = [
             "[    9.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [sh:77]",
             "[    9.2] RIP: 0010:do_it+0x12/0xff0",
             "[    9.3] Kernel panic - not syncing: softlockup: hung tasks",
-        ]
-        .map(str::to_owned)
-        .to_vec();
-        let cause = find(Observation {
-            kernel_log: &log,
-            ..Observation::new(&outcome)
-        })
-        .unwrap();
+        ];
+        let cause = of("softlockup: hung tasks", &lines);
         assert_eq!(
             cause.explanation,
             "the kernel panicked: softlockup: hung tasks, in do_it"
@@ -162,13 +158,7 @@ mod tests {
                 "the kernel panicked: sysrq triggered crash",
             ),
         ] {
-            let outcome = Outcome::panic(format!("Kernel panic - not syncing: {said}"));
-            let log = lines.map(str::to_owned);
-            let cause = find(Observation {
-                kernel_log: &log,
-                ..Observation::new(&outcome)
-            });
-            assert_eq!(cause.unwrap().explanation, wanted);
+            assert_eq!(of(said, &lines).explanation, wanted);
         }
     }
 
