@@ -62,6 +62,7 @@ fn converse(channel: &mut Channel, modules: Vec<String>) -> Result<()> {
                 channel.send(&FromGuest::Awake)?;
             }
             Some(ToGuest::Settle { wait }) => {
+                cells.make_ahead()?;
                 std::thread::sleep(Duration::from_millis(wait.into()));
                 channel.send(&FromGuest::Settled)?;
             }

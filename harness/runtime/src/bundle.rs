@@ -6,7 +6,7 @@
 //! its parsers (a regular expression engine for CPU lists among them) would be
 //! half of what is sent into each guest.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +41,7 @@ pub(crate) struct Bundle {
     pub(crate) propagation: Propagation,
     pub(crate) hostname: Option<String>,
     pub(crate) domainname: Option<String>,
-    pub(crate) namespaces: BTreeSet<Namespace>,
+    pub(crate) namespaces: BTreeMap<Namespace, Origin>,
     pub(crate) user_namespace: Option<UserNamespace>,
     pub(crate) mounts: Vec<MountPoint>,
     pub(crate) devices: Vec<Device>,
@@ -66,7 +66,7 @@ pub(crate) struct Bundle {
     pub(crate) traced: bool,
 }
 
-/// The namespaces the runtime makes, in the order they are made.
+/// The kinds of namespaces, in the order they are made or joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Namespace {
     User,
@@ -76,6 +76,15 @@ pub(crate) enum Namespace {
     Uts,
     Ipc,
     Network,
+}
+
+/// Where a namespace of the container's comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The runtime makes it.
+    Made,
+    /// Somebody else has, and keeps it; found by this path.
+    Joined(PathBuf),
 }
 
 impl Bundle {
@@ -114,11 +123,11 @@ impl Bundle {
         let hostname: Option<String> = part(&config, "hostname")?;
         let domainname: Option<String> = part(&config, "domainname")?;
         for (field, value) in [("hostname", &hostname), ("domainname", &domainname)] {
-            if value.is_some() && !namespaces.contains(&Namespace::Uts) {
+            if value.is_some() && !namespaces.contains_key(&Namespace::Uts) {
                 return Err(Failure::invalid(field, "needs a namespace of type uts"));
             }
         }
-        let network = network_request(&config, namespaces.contains(&Namespace::Network))?;
+        let network = network_request(&config, namespaces.get(&Namespace::Network))?;
         let user: User = required(&config, "process.user")?;
         let user_namespace = user_namespace(&config, &namespaces, &user)?;
         let arguments: Vec<String> = list(&config, "process.args")?;
@@ -249,14 +258,20 @@ fn oom_score(config: &Value) -> Result<Option<i32>, Failure> {
 /// The annotation's name has dots in it, so [`part`] does not find it.
 fn network_request(
     config: &Value,
-    own_namespace: bool,
+    namespace: Option<&Origin>,
 ) -> Result<Option<network::Request>, Failure> {
     let field = || format!("annotations[{:?}]", network::ANNOTATION);
     match config["annotations"].get(network::ANNOTATION) {
         None => Ok(None),
-        Some(Value::String(text)) => network::Request::parse(text, own_namespace)
-            .map(Some)
-            .map_err(|problem| Failure::invalid(field(), problem)),
+        Some(Value::String(text)) => {
+            let request = network::Request::parse(text, namespace.is_some())
+                .map_err(|problem| Failure::invalid(field(), problem))?;
+            if request.mode == NetworkMode::Bridge && matches!(namespace, Some(Origin::Joined(_))) {
+                let problem = "an interface on a bridge, and a network that is somebody else's";
+                return Err(Failure::invalid(field(), problem));
+            }
+            Ok(Some(request))
+        }
         Some(_) => Err(Failure::invalid(field(), "not a string")),
     }
 }
@@ -271,12 +286,12 @@ fn terminal(config: &Value) -> Result<Option<Terminal>, Failure> {
 
 fn user_namespace(
     config: &Value,
-    namespaces: &BTreeSet<Namespace>,
+    namespaces: &BTreeMap<Namespace, Origin>,
     user: &User,
 ) -> Result<Option<UserNamespace>, Failure> {
     let uids: Vec<LinuxIdMapping> = list(config, "linux.uidMappings")?;
     let gids: Vec<LinuxIdMapping> = list(config, "linux.gidMappings")?;
-    if !namespaces.contains(&Namespace::User) {
+    if !namespaces.contains_key(&Namespace::User) {
         for (field, map) in [("linux.uidMappings", &uids), ("linux.gidMappings", &gids)] {
             if !map.is_empty() {
                 let problem = "needs a namespace of type user";
@@ -303,8 +318,8 @@ fn root_propagation(config: &Value) -> Result<Propagation, Failure> {
 
 /// Without namespaces for mounts and processes there is no root of its own and
 /// nothing ends with the first process: such a container is refused.
-fn namespaces(listed: &[LinuxNamespace]) -> Result<BTreeSet<Namespace>, Failure> {
-    let mut namespaces = BTreeSet::new();
+fn namespaces(listed: &[LinuxNamespace]) -> Result<BTreeMap<Namespace, Origin>, Failure> {
+    let mut namespaces = BTreeMap::new();
     for (index, namespace) in listed.iter().enumerate() {
         let kind = match namespace.typ() {
             LinuxNamespaceType::Pid => Namespace::Pid,
@@ -320,7 +335,11 @@ fn namespaces(listed: &[LinuxNamespace]) -> Result<BTreeSet<Namespace>, Failure>
                 });
             }
         };
-        if !namespaces.insert(kind) {
+        let origin = match namespace.path() {
+            None => Origin::Made,
+            Some(path) => joined(index, kind, path)?,
+        };
+        if namespaces.insert(kind, origin).is_some() {
             return Err(Failure::invalid(
                 format!("linux.namespaces[{index}]"),
                 "a second one of its type",
@@ -328,13 +347,48 @@ fn namespaces(listed: &[LinuxNamespace]) -> Result<BTreeSet<Namespace>, Failure>
         }
     }
     for (kind, name) in [(Namespace::Pid, "pid"), (Namespace::Mount, "mount")] {
-        if !namespaces.contains(&kind) {
+        if !namespaces.contains_key(&kind) {
             return Err(Failure::NotImplemented {
                 field: format!("linux.namespaces without one of type {name}"),
             });
         }
     }
     Ok(namespaces)
+}
+
+/// The others need more than to be joined: a process has to be born in a PID
+/// namespace, and the runtime changes the mounts of its container's.
+fn joined(index: usize, kind: Namespace, path: &Path) -> Result<Origin, Failure> {
+    let field = format!("linux.namespaces[{index}].path");
+    match kind {
+        Namespace::Uts | Namespace::Ipc | Namespace::Network if path.is_absolute() => {
+            Ok(Origin::Joined(path.to_owned()))
+        }
+        Namespace::Uts | Namespace::Ipc | Namespace::Network => {
+            let problem = format!("{:?} is not an absolute path", path.display().to_string());
+            Err(Failure::invalid(field, problem))
+        }
+        Namespace::User | Namespace::Pid | Namespace::Cgroup | Namespace::Mount => {
+            Err(Failure::NotImplemented {
+                field: format!("{field} of a namespace for {}", kind.of_what()),
+            })
+        }
+    }
+}
+
+impl Namespace {
+    /// What it is one for, in words.
+    pub(crate) fn of_what(self) -> &'static str {
+        match self {
+            Self::User => "users",
+            Self::Pid => "processes",
+            Self::Cgroup => "control groups",
+            Self::Mount => "mounts",
+            Self::Uts => "the host's name",
+            Self::Ipc => "messages between processes",
+            Self::Network => "the network",
+        }
+    }
 }
 
 fn paths(config: &Value, field: &str) -> Result<Vec<CString>, Failure> {
@@ -368,6 +422,7 @@ mod tests {
             groups: vec![9],
             hostname: "box".to_owned(),
             cgroup_namespace: true,
+            network: None,
             seccomp: None,
             added: Vec::new(),
         };
@@ -402,6 +457,23 @@ mod tests {
         }
         assert!(bundle.masked.contains(&c"/proc/kcore".to_owned()));
         assert!(bundle.readonly_paths.contains(&c"/proc/sys".to_owned()));
+    }
+
+    #[test]
+    fn a_namespace_with_a_path_is_joined() {
+        let mut config = dockers();
+        config["linux"]["namespaces"][1]["path"] = json!("/proc/1/fd/7");
+        let bundle = parsed(&config).unwrap();
+        let joined: Vec<_> = bundle
+            .namespaces
+            .iter()
+            .filter(|(_, origin)| **origin != Origin::Made)
+            .collect();
+        let its = Origin::Joined("/proc/1/fd/7".into());
+        assert_eq!(joined, [(&Namespace::Network, &its)]);
+        config["annotations"] = json!({network::ANNOTATION: r#"{"mode": "bridge"}"#});
+        let error = parsed(&config).unwrap_err().to_string();
+        assert!(error.contains("somebody else's"), "{error}");
     }
 
     #[test]
@@ -441,6 +513,16 @@ mod tests {
                 "/linux/namespaces/0/type",
                 json!("time"),
                 "linux.namespaces[0] of type time",
+            ),
+            (
+                "/linux/namespaces/0/path",
+                json!("/proc/1/ns/mnt"),
+                "linux.namespaces[0].path of a namespace for mounts is not implemented",
+            ),
+            (
+                "/linux/namespaces/1/path",
+                json!("ns/net"),
+                "linux.namespaces[1].path: \"ns/net\" is not an absolute path",
             ),
             (
                 "/linux/uidMappings",

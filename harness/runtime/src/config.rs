@@ -37,6 +37,9 @@ pub struct Container {
     /// bundled runtime takes one on a kernel without as something it can do
     /// without, others do not.
     pub cgroup_namespace: bool,
+    /// A network namespace that is there already, as a path; none: the runtime makes
+    /// one.
+    pub network: Option<PathBuf>,
     /// A filter for system calls: the project's own profile.
     pub seccomp: Option<UnknownCalls>,
     /// Capabilities besides docker's 14.
@@ -129,6 +132,9 @@ impl Container {
             .into_iter()
             .map(|kind| {
                 let mut namespace = LinuxNamespace::default();
+                if kind == LinuxNamespaceType::Network {
+                    namespace.set_path(self.network.clone());
+                }
                 namespace.set_typ(kind);
                 namespace
             })

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::process::{setsid, umask};
 use rustix::system::{setdomainname, sethostname};
 
-use crate::bundle::{Bundle, Namespace};
+use crate::bundle::{Bundle, Namespace, Origin};
 use crate::device::Nodes;
 use crate::failure::{Failure, Step};
 use crate::fallback::Fallbacks;
@@ -110,9 +110,12 @@ fn enter_namespaces(bundle: &Bundle, fallbacks: &Fallbacks) -> Result<Cgroups, F
     } else {
         Cgroups::default()
     };
-    for kind in &bundle.namespaces {
+    for (kind, origin) in &bundle.namespaces {
         let user = bundle.user_namespace.is_some();
-        let entered = namespace::enter(*kind, user, fallbacks)?;
+        let entered = match origin {
+            Origin::Made => namespace::make(*kind, user, fallbacks)?,
+            Origin::Joined(path) => namespace::join(*kind, path).map(|()| true)?,
+        };
         if *kind == Namespace::Cgroup {
             cgroups.private = entered;
         }

@@ -30,7 +30,7 @@ mod handshake;
 mod init;
 pub mod layer;
 mod mount;
-mod namespace;
+pub mod namespace;
 pub mod network;
 mod program;
 mod refusal;

@@ -1,15 +1,16 @@
 //! The container's namespaces.
 
+use std::fs::File;
 use std::path::Path;
 
-use rustix::fd::AsRawFd;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, geteuid};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use crate::bundle::Namespace;
-use crate::descriptor::last_errno;
+use crate::descriptor::{errno_of, last_errno};
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use crate::user_namespace::explain;
@@ -72,7 +73,7 @@ fn full(switch: &str) -> String {
 /// Makes one, and goes into it; `user` tells whether it belongs to a user
 /// namespace of the container's. False where the kernel has none and the
 /// container can do without.
-pub(crate) fn enter(
+pub(crate) fn make(
     namespace: Namespace,
     user: bool,
     fallbacks: &Fallbacks,
@@ -94,7 +95,7 @@ pub(crate) fn enter(
     match unsafe { unshare_unsafe(flag) } {
         Ok(()) => {
             if namespace == Namespace::Network {
-                loopback_up()?;
+                loopback_up().step(|| "set the interface lo up".to_owned())?;
             }
             Ok(true)
         }
@@ -119,16 +120,62 @@ pub(crate) fn enter(
     }
 }
 
+/// Goes into one that somebody else has made, as it is.
+pub(crate) fn join(namespace: Namespace, path: &Path) -> Result<(), Failure> {
+    let kind = match namespace {
+        Namespace::User => LinkNameSpaceType::User,
+        Namespace::Pid => LinkNameSpaceType::ProcessID,
+        Namespace::Cgroup => LinkNameSpaceType::ControlGroup,
+        Namespace::Mount => LinkNameSpaceType::Mount,
+        Namespace::Uts => LinkNameSpaceType::HostNameAndNISDomainName,
+        Namespace::Ipc => LinkNameSpaceType::InterProcessCommunication,
+        Namespace::Network => LinkNameSpaceType::Network,
+    };
+    let descriptor = File::open(path).map_err(errno_of).on("open", path)?;
+    move_into_link_name_space(descriptor.as_fd(), Some(kind)).step(|| {
+        format!(
+            "join the namespace for {} at {}",
+            namespace.of_what(),
+            path.display()
+        )
+    })
+}
+
+/// Makes a network namespace as a container without another network has it, for one
+/// that is to join it ([`crate::config::Container::network`]). None where it cannot be
+/// made: a container that is to have one made is refused in the words that say why.
+/// It lasts as long as the descriptor, or what is in it. The calling thread, which is
+/// in `home`, is there again afterwards.
+///
+/// # Errors
+/// When the thread cannot go back.
+pub fn new_network(home: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+    // SAFETY: the flag unshares no table of descriptors.
+    if unsafe { unshare_unsafe(UnshareFlags::NEWNET) }.is_err() {
+        return Ok(None);
+    }
+    let made = loopback_up().and_then(|()| own_network()).ok();
+    move_into_link_name_space(home, Some(LinkNameSpaceType::Network))?;
+    Ok(made)
+}
+
+/// The network namespace of the process's first thread.
+///
+/// # Errors
+/// When /proc is not mounted or the kernel has none.
+pub fn own_network() -> Result<OwnedFd, Errno> {
+    let file = File::open("/proc/self/ns/net").map_err(errno_of)?;
+    Ok(file.into())
+}
+
 /// A new network namespace has its loopback interface down; docker's is up.
-fn loopback_up() -> Result<(), Failure> {
-    let step = || "set the interface lo up".to_owned();
+fn loopback_up() -> Result<(), Errno> {
     let socket = socket_with(
         AddressFamily::INET,
         SocketType::DGRAM,
         SocketFlags::CLOEXEC,
         None,
-    )
-    .step(step)?;
+    )?;
     // SAFETY: all zeros is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
@@ -140,6 +187,6 @@ fn loopback_up() -> Result<(), Failure> {
     if answer == 0 {
         Ok(())
     } else {
-        Err(last_errno()).step(step)
+        Err(last_errno())
     }
 }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// The places that are read; `[]` is any element of a list, and a place below
 /// `*` may be anything.
-pub(crate) const IMPLEMENTED: [&str; 73] = [
+pub(crate) const IMPLEMENTED: [&str; 74] = [
     "ociVersion",
     "annotations.*",
     "hostname",
@@ -39,6 +39,7 @@ pub(crate) const IMPLEMENTED: [&str; 73] = [
     "process.rlimits[].hard",
     "process.rlimits[].soft",
     "linux.namespaces[].type",
+    "linux.namespaces[].path",
     "linux.uidMappings[].containerID",
     "linux.uidMappings[].hostID",
     "linux.uidMappings[].size",
@@ -204,8 +205,8 @@ mod tests {
                 "linux.resources.cpu.realtimeRuntime",
             ),
             (
-                json!({"linux": {"namespaces": [{"type": "pid"}, {"type": "network", "path": "/x"}]}}),
-                "linux.namespaces[1].path",
+                json!({"linux": {"namespaces": [{"type": "pid"}, {"type": "network", "name": "x"}]}}),
+                "linux.namespaces[1].name",
             ),
             (
                 json!({"mounts": [{"destination": "/x", "uidMappings": [{"size": 1}]}]}),

@@ -136,11 +136,15 @@ pub fn refused() -> impl Iterator<Item = &'static str> {
 }
 
 /// Values that are refused in places that are done.
-pub const REFUSED_VALUES: [(&str, &str); 8] = [
+pub const REFUSED_VALUES: [(&str, &str); 9] = [
     ("ociVersion", "any but 1.x"),
     (
         "linux.namespaces[].type",
         "time; a list without pid or mount",
+    ),
+    (
+        "linux.namespaces[].path",
+        "of one of type cgroup, mount, pid or user",
     ),
     (
         "mounts[].type",

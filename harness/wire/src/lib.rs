@@ -102,8 +102,9 @@ pub enum ToGuest {
     /// The machine was started from a template: set the clock,
     /// stir the random pool, answer with [`FromGuest::Awake`].
     Wake(Moment),
-    /// The machine is about to be kept as a template: let the kernel get done what it
-    /// put off at boot, for this long, and answer with [`FromGuest::Settled`].
+    /// The machine is about to be kept as a template: make ahead what every cell needs,
+    /// let the kernel get done what it put off at boot, for this long, and answer with
+    /// [`FromGuest::Settled`].
     Settle {
         /// Milliseconds.
         wait: u32,

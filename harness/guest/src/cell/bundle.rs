@@ -23,18 +23,23 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// Makes it over the image mounted on `image`.
+    /// Makes it over the image mounted on `image`, with a network namespace that is
+    /// there, or one that the runtime is to make.
     ///
     /// # Errors
     /// When the user cannot be found, the layer not be made, or a file not be
     /// written. Nothing is left behind then but an empty folder.
-    pub(super) fn make(image: &Path, request: &CellRequest) -> Result<Self> {
+    pub(super) fn make(
+        image: &Path,
+        request: &CellRequest,
+        network: Option<PathBuf>,
+    ) -> Result<Self> {
         let account = Account::resolve(image, &request.command.user)?;
         let folder = Path::new(FOLDER).join(request.id.to_string());
         fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         let layer = layer::make(image, &folder.join("layer"))?;
         let config = folder.join("config.json");
-        let spec = container(&layer.path, request, account).spec();
+        let spec = container(&layer.path, request, account, network).spec();
         let written = serde_json::to_vec(&spec)
             .map_err(std::io::Error::from)
             .and_then(|json| fs::write(&config, json))
@@ -82,7 +87,12 @@ impl Bundle {
 }
 
 /// The container docker would make.
-fn container(rootfs: &Path, request: &CellRequest, account: Account) -> Container {
+fn container(
+    rootfs: &Path,
+    request: &CellRequest,
+    account: Account,
+    network: Option<PathBuf>,
+) -> Container {
     let command = &request.command;
     let mut environment = command.environment.clone();
     // As docker does: HOME from the image's passwd unless it is given.
@@ -99,6 +109,7 @@ fn container(rootfs: &Path, request: &CellRequest, account: Account) -> Containe
         groups: account.groups,
         hostname: command.hostname.clone(),
         cgroup_namespace: kernel_has_cgroup_namespaces(),
+        network,
         seccomp: match command.seccomp {
             Seccomp::None => None,
             Seccomp::Eperm => Some(UnknownCalls::Eperm),
@@ -145,13 +156,13 @@ mod tests {
     #[test]
     fn home_comes_from_passwd_unless_it_is_given() {
         let root = Path::new("/r");
-        let made = container(root, &request(&[("PATH", "/bin")]), account());
+        let made = container(root, &request(&[("PATH", "/bin")]), account(), None);
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             made.environment,
             [pair("PATH", "/bin"), pair("HOME", "/home/seven")]
         );
-        let made = container(root, &request(&[("HOME", "/tmp")]), account());
+        let made = container(root, &request(&[("HOME", "/tmp")]), account(), None);
         assert_eq!(made.environment, [pair("HOME", "/tmp")]);
         assert_eq!((made.uid, made.gid, made.groups), (7, 8, vec![9]));
     }
@@ -161,7 +172,7 @@ mod tests {
         let mut request = request(&[]);
         let admin = wire::Capability::named("SYS_ADMIN").unwrap();
         request.command.capabilities = wire::AddedCapabilities::Named(vec![admin]);
-        let spec = container(Path::new("/r"), &request, account()).spec();
+        let spec = container(Path::new("/r"), &request, account(), None).spec();
         let json = serde_json::to_value(&spec).unwrap();
         for set in ["bounding", "effective", "permitted"] {
             let held = json["process"]["capabilities"][set].as_array().unwrap();
@@ -183,7 +194,7 @@ mod tests {
             let mut request = request(&[]);
             request.command.seccomp = asked;
             assert_eq!(
-                container(Path::new("/r"), &request, account()).seccomp,
+                container(Path::new("/r"), &request, account(), None).seccomp,
                 made
             );
         }

@@ -5,6 +5,7 @@ mod bundle;
 mod capabilities;
 mod capture;
 mod end;
+mod networks;
 mod processes;
 mod rooted;
 mod runtime_process;
@@ -14,7 +15,7 @@ mod watch;
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use wire::{Captured, CellRequest, CellResult, Cgroup, End, FrameError, FromGuest, Trace};
@@ -25,6 +26,7 @@ use crate::disk::Disks;
 use crate::error::Result;
 use crate::kernel_log::{self, KernelLog};
 use bundle::Bundle;
+use networks::Networks;
 use processes::PidOne;
 use runtime_process::RuntimeProcess;
 pub(crate) use supervised::supervise;
@@ -41,6 +43,7 @@ pub(crate) struct Cells {
     layout: Cgroup,
     log: KernelLog,
     disks: Disks,
+    networks: Networks,
     /// Second ways the runtime had to take, told once each.
     fallbacks: BTreeSet<String>,
 }
@@ -74,8 +77,17 @@ impl Cells {
             layout,
             log,
             disks: Disks::default(),
+            networks: Networks::new(),
             fallbacks: BTreeSet::new(),
         }
+    }
+
+    /// Makes what the next cells need and nothing of which is theirs yet.
+    ///
+    /// # Errors
+    /// As [`Networks::make_ahead`].
+    pub(crate) fn make_ahead(&mut self) -> Result<()> {
+        self.networks.make_ahead()
     }
 
     /// What probes share with cells: the disks, the kernel's log.
@@ -98,13 +110,14 @@ impl Cells {
         }
         // Before the cell begins: what a disk's first use logs and takes is not its.
         let root = self.disks.root(&request.disk).map(Path::to_owned);
+        let network = self.networks.next()?;
         // What came between two cells belongs to neither.
         let between = self.log.read()?;
         if !between.is_empty() {
             channel.send(&FromGuest::Log(between))?;
         }
         let started = Instant::now();
-        let (ran, ended) = match root.and_then(|root| self.prepare(&root, request)) {
+        let (ran, ended) = match root.and_then(|root| self.prepare(&root, request, network)) {
             Ok((bundle, cgroup)) => {
                 let ran = self.run_prepared(request, &bundle, &cgroup, channel);
                 let ended = Instant::now();
@@ -134,8 +147,13 @@ impl Cells {
     }
 
     /// Everything up to the runtime's start.
-    fn prepare(&mut self, root: &Path, request: &CellRequest) -> Result<(Bundle, CellCgroup)> {
-        let bundle = Bundle::make(root, request)?;
+    fn prepare(
+        &mut self,
+        root: &Path,
+        request: &CellRequest,
+        network: Option<PathBuf>,
+    ) -> Result<(Bundle, CellCgroup)> {
+        let bundle = Bundle::make(root, request, network)?;
         self.tell(bundle.fallback());
         match CellCgroup::make(self.layout, request.id) {
             Ok(cgroup) => Ok((bundle, cgroup)),

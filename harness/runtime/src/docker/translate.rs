@@ -202,6 +202,7 @@ fn container(options: &Options, rootfs: PathBuf) -> Container {
         groups: Vec::new(),
         hostname: options.hostname.clone(),
         cgroup_namespace: kernel_has_cgroup_namespaces(),
+        network: None,
         seccomp: None,
         added: Vec::new(),
     }

@@ -183,6 +183,7 @@ impl Rig {
             groups: Vec::new(),
             hostname: "box".to_owned(),
             cgroup_namespace: true,
+            network: None,
             seccomp: None,
             added: Vec::new(),
         }

@@ -1,8 +1,10 @@
 //! What a program sees of itself and of its surroundings.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
+use runtime::status::Status;
 use serde_json::json;
 
 use crate::on_all_kernels;
@@ -18,6 +20,7 @@ on_all_kernels![
     masked_paths_are_empty,
     a_readonly_root_is,
     loopback_is_up,
+    namespaces_are_joined,
     cgroups_are_shown_readonly,
 ];
 
@@ -196,6 +199,52 @@ fn a_readonly_root_is(rig: &Rig) {
 
 fn loopback_is_up(rig: &Rig) {
     assert_eq!(rig.run(&["probe", "loopback"]).said(), "connected");
+}
+
+/// As they are: the loopback interface of a new network namespace is down.
+fn namespaces_are_joined(rig: &Rig) {
+    let [network, name] = namespaces_called("of-another");
+    let path = |file: &File| format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
+    let mut config = rig.config(&["probe", "loopback"]);
+    config["hostname"] = json!(null);
+    let mut join = |kind: &str, path: String| {
+        let list = config["linux"]["namespaces"].as_array_mut().unwrap();
+        let its = list.iter_mut().find(|one| one["type"] == json!(kind));
+        its.unwrap()["path"] = json!(path);
+        config.clone()
+    };
+    join("network", path(&network));
+    let mut config = join("uts", path(&name));
+    assert_eq!(rig.run_config(&config).said(), "ENETUNREACH");
+    config["process"]["args"] = json!(["probe", "report"]);
+    assert_eq!(rig.run_config(&config).value("hostname"), ["of-another"]);
+    for (wrong, message) in [
+        (path(&name), "join the namespace for the network at /proc/"),
+        ("/proc/1/none".to_owned(), "open /proc/1/none"),
+    ] {
+        config["linux"]["namespaces"][1] = json!({"type": "network", "path": wrong});
+        let ended = rig.run_config(&config);
+        match &ended.line.status {
+            Status::Trouble { message: told, .. } if told.starts_with(message) => {}
+            _ => panic!("{wrong}: {ended:?}"),
+        }
+    }
+}
+
+/// A network namespace, and one for the host's name, which is this.
+fn namespaces_called(name: &'static str) -> [File; 2] {
+    let made = std::thread::spawn(move || {
+        // SAFETY: takes no pointer, and is this thread's own affair.
+        assert_eq!(0, unsafe {
+            libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWUTS)
+        });
+        // SAFETY: the name is as long as is said.
+        assert_eq!(0, unsafe {
+            libc::sethostname(name.as_ptr().cast(), name.len())
+        });
+        ["net", "uts"].map(|kind| File::open(format!("/proc/thread-self/ns/{kind}")).unwrap())
+    });
+    made.join().unwrap()
 }
 
 /// The same hierarchies the machine has, none of them writable.

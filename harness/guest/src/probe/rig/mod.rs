@@ -159,6 +159,7 @@ impl Rig {
             groups: Vec::new(),
             hostname: self.probe.name().to_owned(),
             cgroup_namespace: kernel_has_cgroup_namespaces(),
+            network: None,
             seccomp: None,
             added: Vec::new(),
         };
