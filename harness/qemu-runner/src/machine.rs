@@ -359,8 +359,13 @@ impl Machine {
     }
 }
 
-/// i440fx, without what no guest of ours uses.
-const BOARD: &str = "pc,usb=off,vmport=off,dump-guest-core=off";
+/// i440fx, without what no guest of ours uses, and without an HPET: a kernel that has no
+/// local APIC to take its time from (see [`crate::base_words`]) sets it anew for each
+/// tick in three accesses that QEMU answers one by one, a twelfth of a boot and of a
+/// cell; the i8254 takes two. What a userland sees of it is a clock source less in
+/// /sys/devices/system/clocksource, as on any machine without one; the TSC is the one
+/// in use.
+const BOARD: &str = "pc,hpet=off,usb=off,vmport=off,dump-guest-core=off";
 
 /// `max` for the translator, without the promise that `rep movsb` is fast: it goes
 /// byte by byte here, and a kernel or libc that believes the promise copies and clears
