@@ -9,6 +9,7 @@ mod networks;
 mod processes;
 mod rooted;
 mod runtime_process;
+mod spawn;
 mod supervised;
 mod trace;
 mod watch;

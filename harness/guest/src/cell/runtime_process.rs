@@ -4,19 +4,21 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::os::unix::ffi::OsStrExt;
+use std::process::Command;
 
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
 
 use super::bundle::Bundle;
+use super::spawn::{self, Start};
 use crate::cgroup::CellCgroup;
 use crate::error::{Error, Result};
 
 /// A started runtime and the ends of its pipes.
 #[derive(Debug)]
 pub(super) struct RuntimeProcess {
-    pub(super) child: Child,
+    pub(super) process: Pid,
     pub(super) stdout: File,
     pub(super) stderr: File,
     /// Where its status line comes from.
@@ -60,48 +62,58 @@ impl RuntimeProcess {
             .collect::<io::Result<Vec<_>>>()
             .map_err(Error::file("name", "/sys/fs/cgroup"))?;
         let (trace, writer) = trace.unzip();
-        let kept = [Some(status), writer].into_iter().flatten().collect();
-        let mut process = Self::spawn_keeping(command, report, kept, doors)?;
+        let kept: Vec<_> = [Some(status), writer].into_iter().flatten().collect();
+        let mut process = Self::spawn_keeping(&command, report, &kept, &doors)?;
         process.trace = trace.map(File::from);
         Ok(process)
     }
 
-    /// Starts any program that reports on descriptor `status`.
+    /// Starts any program that reports on descriptor `status`; of the command, its path
+    /// and arguments are taken.
     pub(super) fn spawn(
-        command: Command,
+        command: &Command,
         report: OwnedFd,
         status: OwnedFd,
-        doors: Vec<CString>,
+        doors: &[CString],
     ) -> Result<Self> {
-        Self::spawn_keeping(command, report, vec![status], doors)
+        Self::spawn_keeping(command, report, &[status], doors)
     }
 
     /// Starts a program that is handed these descriptors by their numbers.
     fn spawn_keeping(
-        mut command: Command,
+        command: &Command,
         report: OwnedFd,
-        kept: Vec<OwnedFd>,
-        doors: Vec<CString>,
+        kept: &[OwnedFd],
+        doors: &[CString],
     ) -> Result<Self> {
-        let program = command.get_program().to_owned();
+        let program = command.get_program();
+        let start = Error::file("start", program);
+        let words: io::Result<Vec<_>> = std::iter::once(program)
+            .chain(command.get_args())
+            .map(|word| CString::new(word.as_bytes()).map_err(io::Error::from))
+            .collect();
+        let null = File::open("/dev/null").map_err(Error::file("open", "/dev/null"))?;
         let (stdout, stdout_writer) = pipe(PipeFlags::CLOEXEC)?;
         let (stderr, stderr_writer) = pipe(PipeFlags::CLOEXEC)?;
-        let numbers: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
-        command
-            .env_clear()
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(stdout_writer)
-            .stderr(stderr_writer);
-        // SAFETY: what runs between fork and exec makes system calls only.
-        unsafe { command.pre_exec(move || enter(&doors, &numbers)) };
-        let child = command.spawn().map_err(Error::file("start", &program))?;
-        // `command` holds this side's copies of the writing ends; while they
-        // are open no end is ever seen.
-        drop(command);
-        drop(kept);
+        let kept: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+        let process = words
+            .and_then(|words| {
+                spawn::start(&Start {
+                    path: &words[0],
+                    arguments: &words,
+                    streams: [
+                        null.as_raw_fd(),
+                        stdout_writer.as_raw_fd(),
+                        stderr_writer.as_raw_fd(),
+                    ],
+                    kept: &kept,
+                    doors,
+                })
+            })
+            .map_err(start)?;
+        // The writing ends close here; while this side's are open no end is ever seen.
         Ok(Self {
-            child,
+            process,
             stdout: stdout.into(),
             stderr: stderr.into(),
             report: report.into(),
@@ -112,32 +124,4 @@ impl RuntimeProcess {
 
 fn pipe(flags: PipeFlags) -> Result<(OwnedFd, OwnedFd)> {
     pipe_with(flags).map_err(Error::call("pipe"))
-}
-
-/// In the child: joins the cell's cgroups, leaves the guest's session, keeps
-/// descriptors over exec.
-fn enter(doors: &[CString], kept: &[RawFd]) -> io::Result<()> {
-    let check = |result: libc::c_int| match result {
-        -1 => Err(io::Error::last_os_error()),
-        other => Ok(other),
-    };
-    for door in doors {
-        // SAFETY: the path ends in a zero, the buffer is one byte long. 0 is
-        // whoever writes it.
-        unsafe {
-            let descriptor = check(libc::open(door.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC))?;
-            if libc::write(descriptor, c"0".as_ptr().cast(), 1) != 1 {
-                return Err(io::Error::last_os_error());
-            }
-            libc::close(descriptor);
-        }
-    }
-    // SAFETY: take no pointer.
-    unsafe {
-        check(libc::setsid())?;
-        for number in kept {
-            check(libc::fcntl(*number, libc::F_SETFD, 0))?;
-        }
-    }
-    Ok(())
 }

@@ -42,7 +42,7 @@ pub(crate) fn supervise(
 ) -> Result<Supervised> {
     let (report, status) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::call("pipe"))?;
     let command = command(status.as_raw_fd());
-    let process = RuntimeProcess::spawn(command, report, status, Vec::new())?;
+    let process = RuntimeProcess::spawn(&command, report, status, &[])?;
     match watch::watch(process, limits, Some(channel.as_fd()), &PidOne)? {
         Watched::HarnessGone => Err(FrameError::Closed.into()),
         Watched::Ended(ended) => {

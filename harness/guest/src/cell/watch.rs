@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitStatus};
+use rustix::process::WaitStatus;
 use rustix::time::Timespec;
 use wire::{Captured, Limits};
 
@@ -99,7 +99,7 @@ pub(super) fn watch(
     harness: Option<BorrowedFd<'_>>,
     keeper: &impl Keeper,
 ) -> Result<Watched> {
-    let pid = Pid::from_child(&process.child);
+    let pid = process.process;
     let mut watch = Watch {
         stdout: Capture::new(process.stdout, limits.output),
         stderr: Capture::new(process.stderr, limits.output),
@@ -262,6 +262,8 @@ fn word(status: WaitStatus) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::Pid;
+
     use super::*;
     use rustix::process::{Signal, WaitOptions, kill_process_group, waitpid};
     use std::os::fd::AsRawFd;
@@ -300,8 +302,8 @@ mod tests {
         let script = script.replace("$STATUS", &status.as_raw_fd().to_string());
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(script);
-        let process = RuntimeProcess::spawn(command, report, status, Vec::new()).unwrap();
-        let keeper = GroupKeeper(Pid::from_child(&process.child), Mutex::new(0));
+        let process = RuntimeProcess::spawn(&command, report, status, &[]).unwrap();
+        let keeper = GroupKeeper(process.process, Mutex::new(0));
         match watch(process, limits, None, &keeper).unwrap() {
             Watched::Ended(ended) => (ended, keeper.1.into_inner().unwrap()),
             Watched::HarnessGone => panic!("there is no harness to hang up"),
