@@ -46,12 +46,17 @@ fn attach(serial: &str) -> Result<PathBuf> {
     }
     let entry = find(Path::new(BLOCK), serial)?;
     let device = device_node(&entry, FileType::BlockDevice)?;
+    let target = Path::new("/images").join(serial);
+    fs::create_dir_all(&target).map_err(Error::file("create", &target))?;
+    // What images are made as; a disk's beginning is read only where it is not that.
+    let quietly = MountFlags::RDONLY | MountFlags::SILENT;
+    if mount(&device, &target, "squashfs", quietly, None).is_ok() {
+        return Ok(target);
+    }
     let filesystem = filesystem(&beginning(&device)?).ok_or_else(|| Error::UnknownFilesystem {
         serial: serial.to_owned(),
         device: device.clone(),
     })?;
-    let target = Path::new("/images").join(serial);
-    fs::create_dir_all(&target).map_err(Error::file("create", &target))?;
     mount(&device, &target, filesystem, MountFlags::RDONLY, None)
         .map_err(Error::mount(filesystem, &target))?;
     Ok(target)

@@ -15,6 +15,10 @@ use crate::error::{Error, Result};
 /// Bundles live here, one folder each.
 const FOLDER: &str = "/run/cells";
 
+// What is in one.
+const CONFIG: &str = "config.json";
+const LAYER: &str = "layer";
+
 /// A bundle on a tmpfs.
 #[derive(Debug)]
 pub(super) struct Bundle {
@@ -27,18 +31,18 @@ impl Bundle {
     /// there, or one that the runtime is to make.
     ///
     /// # Errors
-    /// When the user cannot be found, the layer not be made, or a file not be
-    /// written. Nothing is left behind then but an empty folder.
+    /// When the layer cannot be made or a file not be written. Nothing is left behind
+    /// then but an empty folder.
     pub(super) fn make(
         image: &Path,
         request: &CellRequest,
+        account: Account,
         network: Option<PathBuf>,
     ) -> Result<Self> {
-        let account = Account::resolve(image, &request.command.user)?;
         let folder = Path::new(FOLDER).join(request.id.to_string());
         fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-        let layer = layer::make(image, &folder.join("layer"))?;
-        let config = folder.join("config.json");
+        let layer = layer::make(image, &folder.join(LAYER))?;
+        let config = folder.join(CONFIG);
         let spec = container(&layer.path, request, account, network).spec();
         let written = serde_json::to_vec(&spec)
             .map_err(std::io::Error::from)
@@ -82,7 +86,15 @@ impl Bundle {
     /// When a process still uses it.
     pub(super) fn remove(self) -> Result<()> {
         self.layer.remove()?;
-        fs::remove_dir_all(&self.folder).map_err(Error::file("remove", &self.folder))
+        // Three calls for what was made here; whatever a runtime has put beside it is
+        // looked for only where that was not all.
+        let all = fs::remove_file(self.folder.join(CONFIG))
+            .and_then(|()| fs::remove_dir(self.folder.join(LAYER)))
+            .and_then(|()| fs::remove_dir(&self.folder));
+        match all {
+            Ok(()) => Ok(()),
+            Err(_) => fs::remove_dir_all(&self.folder).map_err(Error::file("remove", &self.folder)),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod supervised;
 mod trace;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use crate::cgroup::CellCgroup;
 use crate::disk::Disks;
 use crate::error::Result;
 use crate::kernel_log::{self, KernelLog};
+use account::Account;
 use bundle::Bundle;
 use networks::Networks;
 use processes::PidOne;
@@ -45,6 +46,8 @@ pub(crate) struct Cells {
     log: KernelLog,
     disks: Disks,
     networks: Networks,
+    /// Who a cell runs as, by its disk and what is asked for: an image does not change.
+    accounts: BTreeMap<(String, String), Account>,
     /// Second ways the runtime had to take, told once each.
     fallbacks: BTreeSet<String>,
 }
@@ -79,6 +82,7 @@ impl Cells {
             log,
             disks: Disks::default(),
             networks: Networks::new(),
+            accounts: BTreeMap::new(),
             fallbacks: BTreeSet::new(),
         }
     }
@@ -154,7 +158,8 @@ impl Cells {
         request: &CellRequest,
         network: Option<PathBuf>,
     ) -> Result<(Bundle, CellCgroup)> {
-        let bundle = Bundle::make(root, request, network)?;
+        let account = self.account(root, request)?;
+        let bundle = Bundle::make(root, request, account, network)?;
         self.tell(bundle.fallback());
         match CellCgroup::make(self.layout, request.id) {
             Ok(cgroup) => Ok((bundle, cgroup)),
@@ -165,6 +170,16 @@ impl Cells {
                 Err(error)
             }
         }
+    }
+
+    fn account(&mut self, root: &Path, request: &CellRequest) -> Result<Account> {
+        let key = (request.disk.clone(), request.command.user.clone());
+        if let Some(known) = self.accounts.get(&key) {
+            return Ok(known.clone());
+        }
+        let account = Account::resolve(root, &key.1)?;
+        self.accounts.insert(key, account.clone());
+        Ok(account)
     }
 
     /// From the runtime's start to the last process's end.

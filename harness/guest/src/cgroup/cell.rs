@@ -90,8 +90,11 @@ fn hierarchies(root: &Path, layout: Cgroup) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// rmdir from the leaves up; a cgroup's files go with it.
+/// rmdir, from the leaves up where there are any; a cgroup's files go with it.
 fn remove_tree(folder: &Path) -> io::Result<()> {
+    if fs::remove_dir(folder).is_ok() {
+        return Ok(());
+    }
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -110,6 +113,21 @@ fn remove_tree(folder: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_tree_is_removed_and_one_that_is_gone_is() {
+        let root = std::env::temp_dir().join(format!("guest-cgroups-{}", std::process::id()));
+        fs::create_dir_all(root.join("made/by")).unwrap();
+        fs::create_dir_all(root.join("its own")).unwrap();
+        remove_tree(&root).unwrap();
+        assert!(!root.exists());
+        remove_tree(&root).unwrap();
+        // What is no cgroup's own cannot be removed, and is not passed over.
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("held"), "").unwrap();
+        assert!(remove_tree(&root).is_err());
+        fs::remove_dir_all(&root).unwrap();
+    }
 
     #[test]
     fn joined_hierarchies_count_once() {
