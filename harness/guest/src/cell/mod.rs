@@ -10,6 +10,7 @@ mod processes;
 mod rooted;
 mod runtime_process;
 mod spawn;
+mod stock;
 mod supervised;
 mod trace;
 mod watch;
@@ -31,6 +32,7 @@ use bundle::Bundle;
 use networks::Networks;
 use processes::PidOne;
 use runtime_process::RuntimeProcess;
+use stock::Stock;
 pub(crate) use supervised::supervise;
 use watch::Watched;
 
@@ -43,6 +45,9 @@ const SETTLE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Cells {
     layout: Cgroup,
+    cgroups: Stock<CellCgroup>,
+    /// How many were made.
+    made: u64,
     log: KernelLog,
     disks: Disks,
     networks: Networks,
@@ -79,6 +84,8 @@ impl Cells {
     pub(crate) fn new(layout: Cgroup, log: KernelLog) -> Self {
         Self {
             layout,
+            cgroups: Stock::default(),
+            made: 0,
             log,
             disks: Disks::default(),
             networks: Networks::new(),
@@ -90,9 +97,11 @@ impl Cells {
     /// Makes what the next cells need and nothing of which is theirs yet.
     ///
     /// # Errors
-    /// As [`Networks::make_ahead`].
+    /// As [`Networks::make_ahead`], and when a cgroup cannot be made.
     pub(crate) fn make_ahead(&mut self) -> Result<()> {
-        self.networks.make_ahead()
+        self.networks.make_ahead()?;
+        let (layout, made) = (self.layout, &mut self.made);
+        self.cgroups.fill(|| make_cgroup(layout, made).map(Some))
     }
 
     /// What probes share with cells: the disks, the kernel's log.
@@ -126,7 +135,8 @@ impl Cells {
             Ok((bundle, cgroup)) => {
                 let ran = self.run_prepared(request, &bundle, &cgroup, channel);
                 let ended = Instant::now();
-                for left in [bundle.remove(), cgroup.remove()] {
+                let gone = self.cgroups.keep(cgroup).map_or(Ok(()), CellCgroup::remove);
+                for left in [bundle.remove(), gone] {
                     if let Err(error) = left {
                         kernel_log::note(&format!("after cell {}: {error}", request.id));
                     }
@@ -161,7 +171,11 @@ impl Cells {
         let account = self.account(root, request)?;
         let bundle = Bundle::make(root, request, account, network)?;
         self.tell(bundle.fallback());
-        match CellCgroup::make(self.layout, request.id) {
+        let cgroup = match self.cgroups.take() {
+            Some(cgroup) => Ok(cgroup),
+            None => make_cgroup(self.layout, &mut self.made),
+        };
+        match cgroup {
             Ok(cgroup) => Ok((bundle, cgroup)),
             Err(error) => {
                 if let Err(error) = bundle.remove() {
@@ -221,4 +235,9 @@ impl Cells {
             }
         }
     }
+}
+
+fn make_cgroup(layout: Cgroup, made: &mut u64) -> Result<CellCgroup> {
+    *made += 1;
+    CellCgroup::make(layout, *made)
 }

@@ -21,16 +21,16 @@ pub(crate) struct CellCgroup {
 }
 
 impl CellCgroup {
-    /// Makes it. Empty where the machine has no hierarchy.
+    /// Makes the one with this number. Empty where the machine has no hierarchy.
     ///
     /// # Errors
     /// When a folder cannot be made.
-    pub(crate) fn make(layout: Cgroup, id: u64) -> Result<Self> {
+    pub(crate) fn make(layout: Cgroup, number: u64) -> Result<Self> {
         let mut cgroup = Self {
             folders: Vec::new(),
         };
         for hierarchy in hierarchies(Path::new(ROOT), layout)? {
-            let folder = hierarchy.join(format!("cell-{id}"));
+            let folder = hierarchy.join(format!("cell-{number}"));
             if let Err(error) = fs::create_dir(&folder) {
                 let error = Error::file("create", &folder)(error);
                 return match cgroup.remove() {
