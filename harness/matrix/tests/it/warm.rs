@@ -113,6 +113,57 @@ fn clones_of_a_template_are_machines_of_their_own() {
     remove(&project, &templates(&project, "clones"));
 }
 
+/// More cells than are provided for ahead, and than what they had is kept of: each has a
+/// network and a cgroup that no other had, in a clone, in a machine that booted for
+/// itself, and where the runtime makes the network since there may be only few.
+#[test]
+fn no_cell_has_what_another_had() {
+    const CELLS: usize = 36;
+    let project = Project::new();
+    own_kernel(&project, "alone");
+    let kernels = fs_err::read_to_string(project.root().join("kernels.toml")).unwrap();
+    let few = "[kernel.variants]\nfew = { sysctl = { \"user.max_net_namespaces\" = 40 } }\n";
+    project.file("kernels.toml", kernels + few);
+    let says = "readlink /proc/self/ns/net; stat -c %i /sys/fs/cgroup; \
+                (: < /dev/tcp/127.0.0.1/1) 2>&1 | grep -o refused";
+    let checks: String = (0..CELLS)
+        .map(|number| {
+            format!("\n[[check]]\nname = \"c{number}\"\ncommand = [\"bash\", \"-c\", '{says}']\n")
+        })
+        .collect();
+    project.debian(&checks);
+    for (arguments, start) in [
+        (["--sample", "0"].as_slice(), StartKind::Warm),
+        (&["--cold", "--kernels", "6.1"], StartKind::Cold),
+    ] {
+        let run = project.run(0, arguments);
+        for kernel in ["6.1", "6.1+few"] {
+            let mut networks = std::collections::BTreeSet::new();
+            let mut cgroups = std::collections::BTreeSet::new();
+            for cell in run.cells.iter().filter(|cell| cell.kernel == kernel) {
+                let [attempt] = cell.attempts.as_slice() else {
+                    panic!("{}: {:?}", cell.id(), cell.attempts);
+                };
+                assert_eq!(attempt.start, start, "{}", cell.id());
+                let lines: Vec<_> = attempt.stdout.lines().collect();
+                let [network, cgroup, "refused", ..] = lines[..] else {
+                    panic!("{}: {}", cell.id(), attempt.stdout);
+                };
+                networks.insert(network.to_owned());
+                cgroups.insert(cgroup.to_owned());
+            }
+            if kernel == "6.1" {
+                // The number of one that is not kept any more can be another's.
+                assert!(networks.len() >= 32, "{networks:?}");
+            }
+            if kernel == "6.1" || start == StartKind::Warm {
+                assert_eq!(cgroups.len(), CELLS, "{kernel}: {cgroups:?}");
+            }
+        }
+    }
+    remove(&project, &templates(&project, "alone"));
+}
+
 #[test]
 fn a_template_that_does_not_start_goes_and_the_kernel_boots() {
     let project = Project::new();
