@@ -133,7 +133,10 @@ fn no_cell_has_what_another_had() {
         .collect();
     project.debian(&checks);
     for (arguments, start) in [
-        (["--sample", "0"].as_slice(), StartKind::Warm),
+        (
+            ["--sample", "0", "--kernels", "6.1+"].as_slice(),
+            StartKind::Warm,
+        ),
         (&["--cold", "--kernels", "6.1"], StartKind::Cold),
     ] {
         let run = project.run(0, arguments);
