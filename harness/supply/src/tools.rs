@@ -268,8 +268,8 @@ impl Tools {
             return Ok(tool.clone());
         }
         let tool = match requested {
-            Some(program) => machine::requested(recipe, program)?,
-            None => match machine::on_path(recipe, &*self.progress) {
+            Some(program) => machine::requested(recipe, program, &self.cache)?,
+            None => match machine::on_path(recipe, &self.cache, &*self.progress) {
                 Some(tool) => tool,
                 None => {
                     let _for = purpose::begin(recipe.name);

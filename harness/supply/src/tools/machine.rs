@@ -1,23 +1,29 @@
 //! Tools the machine has.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Stdio;
 
 use fs_err as fs;
 
 use super::{Recipe, Tool, ToolError};
+use crate::cache::{Cache, Key};
 use crate::progress::Progress;
 
+/// The cache's kind of what programs said.
+const KIND: &str = "tool-version";
+
 /// The program asked for by path.
-pub(super) fn requested(recipe: &Recipe, program: &Path) -> Result<Tool, ToolError> {
+pub(super) fn requested(recipe: &Recipe, program: &Path, cache: &Cache) -> Result<Tool, ToolError> {
     let mut tool = Tool {
         program: program.to_path_buf(),
         prefix_arguments: Vec::new(),
         version: String::new(),
         origin: format!("machine: {}", program.display()),
     };
-    tool.version = version(recipe, &tool)?;
+    tool.version = remembered(recipe, program, cache, || version(recipe, &tool))?;
     if is_old(recipe, &tool.version) {
         return Err(ToolError::TooOld {
             program: program.to_path_buf(),
@@ -29,7 +35,7 @@ pub(super) fn requested(recipe: &Recipe, program: &Path) -> Result<Tool, ToolErr
 }
 
 /// The first on PATH, if it will do; why not is told.
-pub(super) fn on_path(recipe: &Recipe, progress: &dyn Progress) -> Option<Tool> {
+pub(super) fn on_path(recipe: &Recipe, cache: &Cache, progress: &dyn Progress) -> Option<Tool> {
     let path = std::env::var_os("PATH")?;
     let program = std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute())
@@ -39,7 +45,7 @@ pub(super) fn on_path(recipe: &Recipe, progress: &dyn Progress) -> Option<Tool> 
                 metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
             })
         })?;
-    match requested(recipe, &program) {
+    match requested(recipe, &program, cache) {
         Ok(tool) => Some(tool),
         Err(ToolError::TooOld {
             version, needed, ..
@@ -55,6 +61,64 @@ pub(super) fn on_path(recipe: &Recipe, progress: &dyn Progress) -> Option<Tool> 
             None
         }
     }
+}
+
+/// What `ask` gives, or gave for this very file: QEMU takes longer to say its version
+/// than a run takes to everything else before its first machine. A script is asked each
+/// time, for what it starts can change while it stays.
+fn remembered(
+    recipe: &Recipe,
+    program: &Path,
+    cache: &Cache,
+    ask: impl FnOnce() -> Result<String, ToolError>,
+) -> Result<String, ToolError> {
+    let Some(key) = key(recipe, program) else {
+        return ask();
+    };
+    if let Some(path) = cache.get(KIND, &key)
+        && let Ok(version) = fs::read_to_string(path)
+    {
+        return Ok(version);
+    }
+    let version = ask()?;
+    cache.build(KIND, &key, |path| {
+        fs::write(path, &version).map_err(|source| ToolError::Unpack {
+            tool: recipe.name,
+            source,
+        })
+    })?;
+    Ok(version)
+}
+
+/// None for what is no ELF program, or cannot be looked at.
+fn key(recipe: &Recipe, program: &Path) -> Option<Key> {
+    let program = fs::canonicalize(program).ok()?;
+    let mut magic = [0; 4];
+    let mut file = fs::File::open(&program).ok()?;
+    file.read_exact(&mut magic).ok()?;
+    if &magic != b"\x7fELF" {
+        return None;
+    }
+    let metadata = file.metadata().ok()?;
+    // Its last change of any kind, besides the one of its content: a package's files
+    // have the time of their making.
+    let changed = [
+        metadata.dev(),
+        metadata.ino(),
+        metadata.size(),
+        metadata.mtime().cast_unsigned(),
+        metadata.mtime_nsec().cast_unsigned(),
+        metadata.ctime().cast_unsigned(),
+        metadata.ctime_nsec().cast_unsigned(),
+    ];
+    let mut key = Key::new("tool-version-v1")
+        .with("argument", recipe.version_argument)
+        .with("prefix", recipe.version_prefix)
+        .with("path", program.as_os_str().as_bytes());
+    for number in changed {
+        key = key.with("changed", number.to_le_bytes());
+    }
+    Some(key)
 }
 
 /// Asks the tool itself, which also shows that it starts.
@@ -159,9 +223,59 @@ mod tests {
 
     #[test]
     fn a_requested_program_that_is_not_the_tool_is_refused() {
-        let error = requested(&QEMU, Path::new("/bin/true")).unwrap_err();
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(folder.path()).unwrap();
+        let error = requested(&QEMU, Path::new("/bin/true"), &cache).unwrap_err();
         assert!(matches!(error, ToolError::NoVersion { .. }), "{error}");
-        let error = requested(&QEMU, Path::new("/nowhere/qemu")).unwrap_err();
+        let error = requested(&QEMU, Path::new("/nowhere/qemu"), &cache).unwrap_err();
         assert!(error.to_string().contains("/nowhere/qemu"), "{error}");
+    }
+
+    #[test]
+    fn a_program_is_asked_once_and_again_when_it_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&folder.path().join("cache")).unwrap();
+        let program = folder.path().join("qemu");
+        fs::copy("/proc/self/exe", &program).unwrap();
+        let asked = std::cell::Cell::new(0);
+        let ask = |program: &Path| {
+            remembered(&QEMU, program, &cache, || {
+                asked.set(asked.get() + 1);
+                Ok(format!("10.0.{}", asked.get()))
+            })
+            .unwrap()
+        };
+        assert_eq!(ask(&program), "10.0.1");
+        assert_eq!(ask(&program), "10.0.1");
+        // As a package manager does it: another file of the same size and time.
+        let times = fs::metadata(&program).unwrap();
+        let newer = folder.path().join("newer");
+        fs::copy(&program, &newer).unwrap();
+        let file = fs::File::options().write(true).open(&newer).unwrap();
+        file.set_modified(times.modified().unwrap()).unwrap();
+        drop(file);
+        fs::rename(&newer, &program).unwrap();
+        assert_eq!(ask(&program), "10.0.2");
+        assert_eq!(ask(&program), "10.0.2");
+
+        let script = folder.path().join("script");
+        fs::write(&script, "#!/bin/sh\nexec qemu \"$@\"\n").unwrap();
+        assert_eq!(ask(&script), "10.0.3");
+        assert_eq!(ask(&script), "10.0.4");
+        // What failed is not kept.
+        fs::rename(&program, folder.path().join("elsewhere")).unwrap();
+        let refused = remembered(&QEMU, &folder.path().join("elsewhere"), &cache, || {
+            version(
+                &QEMU,
+                &Tool {
+                    program: "/nowhere/qemu".into(),
+                    prefix_arguments: Vec::new(),
+                    version: String::new(),
+                    origin: String::new(),
+                },
+            )
+        });
+        assert!(refused.is_err());
+        assert_eq!(ask(&folder.path().join("elsewhere")), "10.0.5");
     }
 }
