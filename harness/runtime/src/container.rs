@@ -14,6 +14,7 @@ use crate::fallback::Fallbacks;
 use crate::handshake::{Inside, Message, Stage};
 use crate::mount::MountPoint;
 use crate::mount::cgroup::Cgroups;
+use crate::program::Search;
 use crate::terminal::Console;
 use crate::user_namespace::Groups;
 use crate::{descriptor, device, init, namespace, root, signal};
@@ -27,7 +28,7 @@ pub(crate) fn start(bundle: &Bundle, mut runtime: Inside, console: Option<Consol
     let fallbacks = Fallbacks::default();
     let failure = match set_up(bundle, &mut runtime, console, &fallbacks) {
         Err(failure) => failure,
-        Ok(()) => {
+        Ok(search) => {
             let ready = Message::Ready {
                 fallbacks: fallbacks.list(),
             };
@@ -46,7 +47,7 @@ pub(crate) fn start(bundle: &Bundle, mut runtime: Inside, console: Option<Consol
             if !runtime.tell(&ready) {
                 return false;
             }
-            bundle.program.start()
+            search.start()
         }
     };
     failed(&mut runtime, failure, &fallbacks)
@@ -60,12 +61,13 @@ fn failed(runtime: &mut Inside, failure: Failure, fallbacks: &Fallbacks) -> bool
     runtime.tell(&failed)
 }
 
-fn set_up(
-    bundle: &Bundle,
+/// Gives where the program is.
+fn set_up<'a>(
+    bundle: &'a Bundle,
     runtime: &mut Inside,
     console: Option<Console>,
     fallbacks: &Fallbacks,
-) -> Result<(), Failure> {
+) -> Result<Search<'a>, Failure> {
     runtime.die_with_runtime()?;
     // Before the root is changed: it may need the machine's /proc. What is
     // opened from here on is opened with O_CLOEXEC, and closed by the time the
@@ -92,14 +94,15 @@ fn set_up(
         setdomainname(name.as_bytes()).step(|| format!("set the domain name {name}"))?;
     }
     umask(bundle.umask);
-    bundle.credentials.assume(groups, fallbacks, || {
+    bundle.credentials.assume(groups, bundle.seccomp.is_some(), fallbacks, || {
         // A change of ids has taken it away.
         runtime.die_with_runtime()?;
         signal::reset()?;
-        match &bundle.seccomp {
-            Some(filter) => filter.install(fallbacks),
-            None => Ok(()),
+        let search = bundle.program.look();
+        if let Some(filter) = &bundle.seccomp {
+            filter.install(fallbacks)?;
         }
+        Ok(search)
     })
 }
 

@@ -103,13 +103,15 @@ impl Credentials {
 
     /// Takes them on. There is no way back: nothing that needs root comes after.
     /// `last` runs at the latest moment at which this process may still install
-    /// a filter for system calls.
-    pub(crate) fn assume(
+    /// a filter for system calls, which it does where the program is to be
+    /// `filtered`; what it gives is given back.
+    pub(crate) fn assume<T>(
         &self,
         groups: Groups,
+        filtered: bool,
         fallbacks: &Fallbacks,
-        last: impl FnOnce() -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        last: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         for (resource, limit) in &self.limits {
             setrlimit(*resource, *limit).step(|| format!("setrlimit {resource:?}"))?;
         }
@@ -135,10 +137,12 @@ impl Credentials {
             permitted: self.sets.permitted & known,
             inheritable: self.sets.inheritable & known,
         };
-        if self.no_new_privileges {
+        if self.no_new_privileges || !filtered {
             set_capabilities(None, sets).step(|| "capset".to_owned())?;
             self.raise_ambient(known, fallbacks)?;
-            set_no_new_privs(true).step(|| "prctl PR_SET_NO_NEW_PRIVS".to_owned())?;
+            if self.no_new_privileges {
+                set_no_new_privs(true).step(|| "prctl PR_SET_NO_NEW_PRIVS".to_owned())?;
+            }
             return last();
         }
         // Without no_new_privs a filter takes CAP_SYS_ADMIN, which a change of
@@ -153,28 +157,32 @@ impl Credentials {
         };
         set_capabilities(None, still).step(|| "capset".to_owned())?;
         self.raise_ambient(known, fallbacks)?;
-        last()?;
-        set_capabilities(None, sets).step(|| "capset".to_owned())
+        let result = last()?;
+        set_capabilities(None, sets).step(|| "capset".to_owned())?;
+        Ok(result)
     }
 
     /// Narrows the bounding set; gives the capabilities this kernel knows.
+    ///
+    /// They are numbered without a gap, so that what can be dropped says of all
+    /// below it that they are known: nobody asks the kernel for those that stay.
     fn bound(&self, fallbacks: &Fallbacks) -> Result<CapabilitySet, Failure> {
-        let mut known = CapabilitySet::empty();
+        let mut known = 0;
         for number in 0..u64::BITS {
-            let capability = CapabilitySet::from_bits_retain(1 << number);
-            match capability_is_in_bounding_set(capability) {
-                // The first number past the kernel's last.
-                Err(Errno::INVAL) => break,
-                Err(errno) => return Err(errno).step(|| format!("read capability {number}")),
-                Ok(bound) => {
-                    known |= capability;
-                    if bound && !self.bounding.contains(capability) {
-                        remove_capability_from_bounding_set(capability)
-                            .step(|| format!("drop capability {number}"))?;
-                    }
-                }
+            let is_known = match self.bounding.bits() >> number & 1 {
+                // Asked for below, if none above it tells.
+                1 => continue,
+                _ => drop_bounding(number)?,
+            };
+            if !is_known {
+                break;
             }
+            known = number + 1;
         }
+        while known < u64::BITS && bounding(known)?.is_some() {
+            known += 1;
+        }
+        let known = CapabilitySet::from_bits_retain(u64::MAX.checked_shr(u64::BITS - known).unwrap_or(0));
         let asked = self.bounding
             | self.sets.effective
             | self.sets.permitted
@@ -198,6 +206,35 @@ impl Credentials {
             }
         }
         Ok(())
+    }
+}
+
+fn numbered(number: u32) -> CapabilitySet {
+    CapabilitySet::from_bits_retain(1 << number)
+}
+
+/// Whether a capability is in the bounding set; none past the kernel's last.
+fn bounding(number: u32) -> Result<Option<bool>, Failure> {
+    match capability_is_in_bounding_set(numbered(number)) {
+        Err(Errno::INVAL) => Ok(None),
+        Err(errno) => Err(errno).step(|| format!("read capability {number}")),
+        Ok(bound) => Ok(Some(bound)),
+    }
+}
+
+/// Takes a capability out of the bounding set; false past the kernel's last.
+fn drop_bounding(number: u32) -> Result<bool, Failure> {
+    match remove_capability_from_bounding_set(numbered(number)) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        // Told first to who may drop none, and no reason to end where there is
+        // nothing to drop.
+        Err(Errno::PERM) => match bounding(number)? {
+            None => Ok(false),
+            Some(false) => Ok(true),
+            Some(true) => Err(Errno::PERM).step(|| format!("drop capability {number}")),
+        },
+        Err(errno) => Err(errno).step(|| format!("drop capability {number}")),
     }
 }
 
