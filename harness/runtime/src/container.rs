@@ -94,16 +94,18 @@ fn set_up<'a>(
         setdomainname(name.as_bytes()).step(|| format!("set the domain name {name}"))?;
     }
     umask(bundle.umask);
-    bundle.credentials.assume(groups, bundle.seccomp.is_some(), fallbacks, || {
-        // A change of ids has taken it away.
-        runtime.die_with_runtime()?;
-        signal::reset()?;
-        let search = bundle.program.look();
-        if let Some(filter) = &bundle.seccomp {
-            filter.install(fallbacks)?;
-        }
-        Ok(search)
-    })
+    bundle
+        .credentials
+        .assume(groups, bundle.seccomp.is_some(), fallbacks, || {
+            // A change of ids has taken it away.
+            runtime.die_with_runtime()?;
+            signal::reset()?;
+            let search = bundle.program.look();
+            if let Some(filter) = &bundle.seccomp {
+                filter.install(fallbacks)?;
+            }
+            Ok(search)
+        })
 }
 
 fn enter_namespaces(bundle: &Bundle, fallbacks: &Fallbacks) -> Result<Cgroups, Failure> {

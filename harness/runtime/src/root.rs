@@ -147,9 +147,12 @@ fn remount_readonly(path: &Path) -> Result<(), Failure> {
 /// The working directory, made where the image lacks it.
 pub(crate) fn enter_directory(directory: &Path) -> Result<(), Failure> {
     let step = "go to the working directory";
-    if chdir(directory) != Err(Errno::NOENT) {
-        chdir(directory).on(step, directory)?;
-        return is_inside(directory);
+    match chdir(directory) {
+        Err(Errno::NOENT) => {}
+        answer => {
+            answer.on(step, directory)?;
+            return is_inside(directory);
+        }
     }
     // The umask is 0 while the container is made.
     std::fs::DirBuilder::new()
