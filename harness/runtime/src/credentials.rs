@@ -1,8 +1,6 @@
 //! Who the container's program runs as: limits, ids, capabilities.
 
-use std::collections::HashSet;
-
-use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, User};
+use oci_spec::runtime::{Capability, PosixRlimit, PosixRlimitType, User};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -13,8 +11,12 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer};
+
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
+use crate::node::Text;
 use crate::user_namespace::Groups;
 
 /// `process.user`, `.capabilities`, `.rlimits`, `.noNewPrivileges`.
@@ -34,13 +36,11 @@ impl Credentials {
     /// Without `process.capabilities` there are none.
     pub(crate) fn new(
         user: &User,
-        sets: Option<&LinuxCapabilities>,
+        sets: Capabilities,
         limits: &[PosixRlimit],
         no_new_privileges: bool,
     ) -> Result<Self, Failure> {
-        let set = |field, capabilities: Option<&Option<HashSet<Capability>>>| {
-            mask(field, capabilities.and_then(Option::as_ref))
-        };
+        let set = |field, listed: Option<Vec<Numbered>>| mask(field, listed.as_deref());
         Ok(Self {
             uid: Uid::from_raw(user.uid()),
             gid: Gid::from_raw(user.gid()),
@@ -50,13 +50,13 @@ impl Credentials {
                 .flatten()
                 .map(|gid| Gid::from_raw(*gid))
                 .collect(),
-            bounding: set("bounding", sets.map(|sets| sets.bounding()))?,
+            bounding: set("bounding", sets.bounding)?,
             sets: CapabilitySets {
-                effective: set("effective", sets.map(|sets| sets.effective()))?,
-                permitted: set("permitted", sets.map(|sets| sets.permitted()))?,
-                inheritable: set("inheritable", sets.map(|sets| sets.inheritable()))?,
+                effective: set("effective", sets.effective)?,
+                permitted: set("permitted", sets.permitted)?,
+                inheritable: set("inheritable", sets.inheritable)?,
             },
-            ambient: set("ambient", sets.map(|sets| sets.ambient()))?,
+            ambient: set("ambient", sets.ambient)?,
             limits: limits
                 .iter()
                 .map(|limit| {
@@ -182,7 +182,8 @@ impl Credentials {
         while known < u64::BITS && bounding(known)?.is_some() {
             known += 1;
         }
-        let known = CapabilitySet::from_bits_retain(u64::MAX.checked_shr(u64::BITS - known).unwrap_or(0));
+        let known =
+            CapabilitySet::from_bits_retain(u64::MAX.checked_shr(u64::BITS - known).unwrap_or(0));
         let asked = self.bounding
             | self.sets.effective
             | self.sets.permitted
@@ -283,16 +284,53 @@ pub(crate) const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-fn mask(field: &str, capabilities: Option<&HashSet<Capability>>) -> Result<CapabilitySet, Failure> {
+/// `process.capabilities`, as oci-spec's type of this name has it, and without its
+/// detour by names in a hash table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename = "LinuxCapabilities")]
+pub(crate) struct Capabilities {
+    bounding: Option<Vec<Numbered>>,
+    effective: Option<Vec<Numbered>>,
+    inheritable: Option<Vec<Numbered>>,
+    permitted: Option<Vec<Numbered>>,
+    ambient: Option<Vec<Numbered>>,
+}
+
+/// A capability by its number; one that has none here is kept by its name.
+#[derive(Debug)]
+struct Numbered(Result<u32, Capability>);
+
+impl<'de> Deserialize<'de> for Numbered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name: Text<'de> = Text::deserialize(deserializer)?;
+        let name = name.as_ref();
+        if let Some(number) = name.strip_prefix("CAP_").and_then(number_of) {
+            return Ok(Self(Ok(number)));
+        }
+        // Small letters, no prefix or several: oci-spec's affair, and its words for
+        // what is no capability.
+        let capability = Capability::deserialize(name.into_deserializer())?;
+        Ok(Self(number_of(&capability.to_string()).ok_or(capability)))
+    }
+}
+
+fn number_of(name: &str) -> Option<u32> {
+    (0..)
+        .zip(NAMES)
+        .find_map(|(number, known)| (known == name).then_some(number))
+}
+
+fn mask(field: &str, capabilities: Option<&[Numbered]>) -> Result<CapabilitySet, Failure> {
     let mut mask = CapabilitySet::empty();
-    for capability in capabilities.into_iter().flatten() {
-        let name = capability.to_string();
-        let Some(number) = NAMES.iter().position(|known| *known == name) else {
-            return Err(Failure::NotImplemented {
-                field: format!("process.capabilities.{field}: CAP_{name}"),
-            });
-        };
-        mask |= CapabilitySet::from_bits_retain(1 << number);
+    for Numbered(capability) in capabilities.into_iter().flatten() {
+        match capability {
+            Ok(number) => mask |= numbered(*number),
+            Err(name) => {
+                return Err(Failure::NotImplemented {
+                    field: format!("process.capabilities.{field}: CAP_{name}"),
+                });
+            }
+        }
     }
     Ok(mask)
 }
@@ -325,13 +363,21 @@ mod tests {
     #[test]
     fn every_name_has_its_number() {
         for (number, name) in NAMES.iter().enumerate() {
-            let json = format!("[\"CAP_{name}\"]");
-            let set: HashSet<Capability> = serde_json::from_str(&json).unwrap();
-            assert_eq!(
-                mask("bounding", Some(&set)).unwrap().bits(),
-                1 << number,
-                "{name}"
-            );
+            for name in [
+                format!("CAP_{name}"),
+                (*name).to_owned(),
+                format!("cap_cap_{}", name.to_lowercase()),
+            ] {
+                let json = format!("[{name:?}]");
+                let set: Vec<Numbered> = serde_json::from_str(&json).unwrap();
+                let mask = mask("bounding", Some(&set)).unwrap();
+                assert_eq!(mask.bits(), 1 << number, "{name}");
+            }
+        }
+        for text in ["[\"CAP_FLY\"]", "[3]", "3", "[null]"] {
+            let ours = serde_json::from_str::<Vec<Numbered>>(text).unwrap_err();
+            let theirs = serde_json::from_str::<Vec<Capability>>(text).unwrap_err();
+            assert_eq!(ours.to_string(), theirs.to_string(), "{text}");
         }
         assert_eq!(CapabilitySet::CHECKPOINT_RESTORE.bits(), 1 << 40);
         assert_eq!(CapabilitySet::SETFCAP.bits(), 1 << 31);

@@ -32,6 +32,7 @@ pub mod layer;
 mod mount;
 mod namespace;
 pub mod network;
+mod node;
 mod program;
 mod refusal;
 mod root;

@@ -24,15 +24,15 @@ pub(crate) struct Program {
 impl Program {
     /// Checks `process.args` and `process.env` and lists where the program can
     /// be.
-    pub(crate) fn new(arguments: &[String], environment: &[String]) -> Result<Self, Failure> {
-        let Some(name) = arguments.first() else {
+    pub(crate) fn new<S: AsRef<str>>(arguments: &[S], environment: &[S]) -> Result<Self, Failure> {
+        let Some(name) = arguments.first().map(AsRef::as_ref) else {
             return Err(Failure::invalid("process.args", "no program is named"));
         };
         let searched = !name.contains('/');
         let candidates = if searched {
             candidates(name, search_path(environment))
         } else {
-            vec![name.clone()]
+            vec![name.to_owned()]
         };
         Ok(Self {
             arguments: c_strings("process.args", arguments)?,
@@ -128,10 +128,10 @@ impl Search<'_> {
 }
 
 /// The first PATH counts, as it does for getenv.
-fn search_path(environment: &[String]) -> &str {
+fn search_path<S: AsRef<str>>(environment: &[S]) -> &str {
     environment
         .iter()
-        .find_map(|entry| entry.strip_prefix("PATH="))
+        .find_map(|entry| entry.as_ref().strip_prefix("PATH="))
         .unwrap_or(DEFAULT_PATH)
 }
 
@@ -148,11 +148,11 @@ fn candidates(name: &str, path: &str) -> Vec<String> {
         .collect()
 }
 
-fn c_strings(field: &str, texts: &[String]) -> Result<Vec<CString>, Failure> {
+fn c_strings(field: &str, texts: &[impl AsRef<str>]) -> Result<Vec<CString>, Failure> {
     texts
         .iter()
         .map(|text| {
-            CString::new(text.as_str())
+            CString::new(text.as_ref())
                 .map_err(|_nul| Failure::invalid(field, "a null byte inside a string"))
         })
         .collect()
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_execve_cannot_be_given_is_refused() {
-        assert!(Program::new(&[], &[]).is_err());
+        assert!(Program::new::<&str>(&[], &[]).is_err());
         assert!(Program::new(&["a\0b".to_owned()], &[]).is_err());
     }
     /// execve in a process of its own: none where the program ran.
