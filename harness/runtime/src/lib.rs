@@ -39,6 +39,7 @@ mod root;
 pub mod run;
 pub mod seccomp;
 mod self_copy;
+mod shared;
 mod signal;
 pub mod specification;
 mod state;
