@@ -81,15 +81,18 @@ pub(crate) enum Namespace {
 impl Bundle {
     /// Reads `folder`/config.json.
     pub(crate) fn load(folder: &Path) -> Result<Self, Failure> {
-        let folder = folder
-            .canonicalize()
-            .map_err(errno_of)
-            .on("open the bundle", folder)?;
-        let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path)
-            .map_err(errno_of)
-            .on("read", &path)?;
-        Self::parse(&text, &folder)
+        let open = |answer: std::io::Result<PathBuf>| {
+            answer.map_err(errno_of).on("open the bundle", folder)
+        };
+        // Not without its links, which take a system call for each of its names.
+        let absolute = open(std::path::absolute(folder))?;
+        match std::fs::read_to_string(absolute.join("config.json")) {
+            Ok(text) => Self::parse(&text, &absolute),
+            Err(error) => {
+                let path = open(folder.canonicalize())?.join("config.json");
+                Err(errno_of(error)).on("read", &path)
+            }
+        }
     }
 
     /// `folder` is what relative paths in the configuration are relative to.
@@ -184,6 +187,16 @@ impl Bundle {
                 .as_ref()
                 .is_some_and(cgroup::Request::restricts_devices),
         }
+    }
+
+    /// Whether the runtime may stand still from the first process's birth until its
+    /// program runs.
+    pub(crate) fn needs_nobody_outside(&self) -> bool {
+        let stages = [Stage::Born, Stage::Namespaces, Stage::Root];
+        // An init of docker's stays in the memory it was born in.
+        self.terminal.is_none()
+            && !self.init
+            && !stages.into_iter().any(|stage| self.has_part_outside(stage))
     }
 
     /// The network it asks for, where that is one behind a bridge.

@@ -117,12 +117,15 @@ impl Reach {
         }
         let dot = usize::from(behind > 0);
         let leads = |place: &&str| {
+            let rest = &place.as_bytes()[behind..];
             let rest = match dot {
-                0 => Some(*place),
-                _ => place[behind..].strip_prefix('.'),
+                0 => Some(rest),
+                _ => rest.strip_prefix(b"."),
             };
-            rest.and_then(|rest| rest.strip_prefix(name))
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            // Most differ in their first letter.
+            rest.filter(|rest| rest.first() == name.as_bytes().first())
+                .and_then(|rest| rest.strip_prefix(name.as_bytes()))
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'.' | b'[')))
         };
         let places = together(places, leads);
         (!places.is_empty()).then_some(Self::Places(places, behind + dot + name.len()))
