@@ -47,12 +47,12 @@ impl Program {
     /// filter for system calls is, which need not allow it.
     pub(crate) fn look(&self) -> Search<'_> {
         let is_missing =
-            |path: &CString| matches!(stat(path.as_c_str()), Err(Errno::NOENT | Errno::NOTDIR));
+            |path: &&CString| matches!(stat(path.as_c_str()), Err(Errno::NOENT | Errno::NOTDIR));
         Search {
             missing: match self.searched {
-                true => self.candidates.iter().map(is_missing).collect(),
+                true => self.candidates.iter().take_while(is_missing).count(),
                 // execve's own answer is the result.
-                false => Vec::new(),
+                false => 0,
             },
             program: self,
         }
@@ -72,9 +72,9 @@ impl Program {
 #[derive(Debug)]
 pub(crate) struct Search<'a> {
     program: &'a Program,
-    /// As long as the candidates, or empty: what execve would answer with ENOENT,
-    /// because there is nothing, or with ENOTDIR. Of all else execve decides.
-    missing: Vec<bool>,
+    /// So many of the first candidates execve would answer with ENOENT, because there
+    /// is nothing, or with ENOTDIR. Of all else execve decides.
+    missing: usize,
 }
 
 impl Search<'_> {
@@ -103,10 +103,7 @@ impl Search<'_> {
         // A file that is there and yet ENOENT lacks its interpreter or loader:
         // the search goes on, but this is what is told.
         let mut hollow: Option<&CStr> = None;
-        for (index, path) in self.program.candidates.iter().enumerate() {
-            if self.missing.get(index) == Some(&true) {
-                continue;
-            }
+        for path in self.program.candidates.iter().skip(self.missing) {
             match execve(path) {
                 Errno::ACCESS if searched => denied = denied.or(Some(path)),
                 Errno::NOENT if searched => {
@@ -189,7 +186,7 @@ mod tests {
         };
         let everywhere = Search {
             program: &program,
-            missing: Vec::new(),
+            missing: 0,
         };
         let failure = everywhere.start_with(
             |path| {
@@ -268,11 +265,8 @@ mod tests {
         assert!(child > 0, "fork: {}", crate::descriptor::last_errno());
         let mut status = 0;
         // SAFETY: the status outlives the call, which writes nothing else.
-        assert_eq!(
-            unsafe { libc::waitpid(child, &raw mut status, 0) },
-            child,
-            "waitpid"
-        );
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!(waited, child, "waitpid");
         assert!(libc::WIFEXITED(status), "{status:#x}");
         match libc::WEXITSTATUS(status) {
             0 => None,
@@ -334,14 +328,14 @@ mod tests {
             ("x", "empty:gone:file", Errno::NOENT, "x", 0, 3),
             ("x", "empty:gone:file:good", Errno::EXIST, "good/x", 1, 4),
             // Not executable, and executable later.
-            ("x", "empty:plain:empty", Errno::ACCESS, "plain/x", 1, 3),
+            ("x", "empty:plain:empty", Errno::ACCESS, "plain/x", 2, 3),
             ("x", "plain:good", Errno::EXIST, "good/x", 2, 2),
             ("x", "plain:hollow", Errno::ACCESS, "plain/x", 2, 2),
             // A folder.
             ("x", "folder", Errno::ACCESS, "folder/x", 1, 1),
             ("x", "folder:good", Errno::EXIST, "good/x", 2, 2),
             // A missing interpreter.
-            ("x", "empty:hollow:empty", Errno::NOENT, "hollow/x", 1, 3),
+            ("x", "empty:hollow:empty", Errno::NOENT, "hollow/x", 2, 3),
             ("x", "hollow:good", Errno::EXIST, "good/x", 2, 2),
             // No format: the search ends.
             ("x", "empty:text:good", Errno::NOEXEC, "text/x", 1, 2),
@@ -361,7 +355,7 @@ mod tests {
             let program = Program::new(&[name.to_owned()], &environment).unwrap();
             let everywhere = Search {
                 program: &program,
-                missing: Vec::new(),
+                missing: 0,
             };
             let told = match told.contains('/') {
                 true => at(told)
@@ -394,27 +388,51 @@ mod tests {
         }
     }
 
-    /// Of a folder that cannot be searched execve says EACCES, which is told.
+    /// Of a folder that cannot be searched execve says EACCES, which is remembered.
     #[test]
     fn a_folder_that_is_closed_is_a_refusal() {
+        use std::fs::{Permissions, create_dir, set_permissions, write};
         use std::os::unix::fs::PermissionsExt;
 
-        if rustix::process::geteuid().is_root() {
-            // To root none is closed; the answer itself is `start_with`'s affair.
-            let (tried, errno, path) = search(&["x"], Some("/a:/b"), &[("/a/x", Errno::ACCESS)]);
-            assert_eq!(
-                (tried.len(), errno, path.as_str()),
-                (2, Errno::ACCESS, "/a/x")
-            );
-            return;
-        }
+        use rustix::fs::Uid;
+        use rustix::thread::set_thread_res_uid;
+
         let folder = tempfile::tempdir().unwrap();
-        let closed = folder.path().join("closed");
-        std::fs::create_dir(&closed).unwrap();
-        std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0)).unwrap();
-        let environment = [format!("PATH={}", closed.display())];
-        let program = Program::new(&["x".to_owned()], &environment).unwrap();
-        let told = closed.join("x").display().to_string();
-        assert_eq!(searched(&program.look()), (Errno::ACCESS, told, 1));
+        let at = |name: &str| folder.path().join(name);
+        for (name, mode) in [("", 0o755), ("closed", 0o000), ("open", 0o755)] {
+            if !name.is_empty() {
+                create_dir(at(name)).unwrap();
+            }
+            set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+        }
+        write(at("open/x"), "#!/bin/sh\nexit 0\n").unwrap();
+        set_permissions(at("open/x"), Permissions::from_mode(0o755)).unwrap();
+        let told = |name: &str, folders: &[&str]| {
+            let path: Vec<String> = folders
+                .iter()
+                .map(|name| at(name).display().to_string())
+                .collect();
+            let environment = format!("PATH={}", path.join(":"));
+            let program = Program::new(&[name], &[environment.as_str()]).unwrap();
+            searched(&program.look())
+        };
+        let (missing, found) = std::thread::scope(|scope| {
+            let search = scope.spawn(|| {
+                // To root no folder is closed. The ids are the thread's alone.
+                if rustix::process::geteuid().is_root() {
+                    let nobody = Uid::from_raw(65_534);
+                    set_thread_res_uid(nobody, nobody, nobody).unwrap();
+                }
+                (
+                    told("x", &["closed", "gone"]),
+                    told("x", &["gone", "closed", "open"]),
+                )
+            });
+            search.join().unwrap()
+        });
+        let closed = at("closed/x").display().to_string();
+        assert_eq!(missing, (Errno::ACCESS, closed, 2));
+        let open = at("open/x").display().to_string();
+        assert_eq!(found, (Errno::EXIST, open, 2));
     }
 }
