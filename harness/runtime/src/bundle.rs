@@ -15,8 +15,7 @@ use oci_spec::runtime::{
     User,
 };
 use rustix::fs::Mode;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::cgroup;
 use crate::credentials::Credentials;
@@ -27,6 +26,7 @@ use crate::handshake::Stage;
 use crate::mount::MountPoint;
 use crate::mount::options::{Propagation, propagation};
 use crate::network::{self, Files, Mode as NetworkMode};
+use crate::node::{Node, Text};
 use crate::program::Program;
 use crate::refusal;
 use crate::seccomp::Filter;
@@ -90,15 +90,18 @@ pub(crate) enum Origin {
 impl Bundle {
     /// Reads `folder`/config.json.
     pub(crate) fn load(folder: &Path) -> Result<Self, Failure> {
-        let folder = folder
-            .canonicalize()
-            .map_err(errno_of)
-            .on("open the bundle", folder)?;
-        let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path)
-            .map_err(errno_of)
-            .on("read", &path)?;
-        Self::parse(&text, &folder)
+        let open = |answer: std::io::Result<PathBuf>| {
+            answer.map_err(errno_of).on("open the bundle", folder)
+        };
+        // Not without its links, which take a system call for each of its names.
+        let absolute = open(std::path::absolute(folder))?;
+        match std::fs::read_to_string(absolute.join("config.json")) {
+            Ok(text) => Self::parse(&text, &absolute),
+            Err(error) => {
+                let path = open(folder.canonicalize())?.join("config.json");
+                Err(errno_of(error)).on("read", &path)
+            }
+        }
     }
 
     /// `folder` is what relative paths in the configuration are relative to.
@@ -107,9 +110,10 @@ impl Bundle {
             path: folder.join("config.json"),
             source,
         };
-        let config: Value = serde_json::from_str(text).map_err(json)?;
+        let config: Node<'_> = serde_json::from_str(text).map_err(json)?;
         refusal::check(&config)?;
-        let version: String = required(&config, "ociVersion")?;
+        let version: Text<'_> = required(&config, "ociVersion")?;
+        let version = version.as_ref();
         if !version.starts_with("1.") {
             let problem = format!("{version:?} is not a version 1");
             return Err(Failure::invalid("ociVersion", problem));
@@ -130,8 +134,8 @@ impl Bundle {
         let network = network_request(&config, namespaces.get(&Namespace::Network))?;
         let user: User = required(&config, "process.user")?;
         let user_namespace = user_namespace(&config, &namespaces, &user)?;
-        let arguments: Vec<String> = list(&config, "process.args")?;
-        let environment: Vec<String> = list(&config, "process.env")?;
+        let arguments: Vec<Text<'_>> = list(&config, "process.args")?;
+        let environment: Vec<Text<'_>> = list(&config, "process.env")?;
         Ok(Self {
             root: folder.join(root.path()),
             readonly: root.readonly() == Some(true),
@@ -157,7 +161,7 @@ impl Bundle {
             umask: Mode::from_raw_mode(user.umask().unwrap_or(0o022)),
             credentials: Credentials::new(
                 &user,
-                part(&config, "process.capabilities")?.as_ref(),
+                part(&config, "process.capabilities")?.unwrap_or_default(),
                 &list(&config, "process.rlimits")?,
                 part(&config, "process.noNewPrivileges")? == Some(true),
             )?,
@@ -194,6 +198,16 @@ impl Bundle {
         }
     }
 
+    /// Whether the runtime may stand still from the first process's birth until its
+    /// program runs.
+    pub(crate) fn needs_nobody_outside(&self) -> bool {
+        let stages = [Stage::Born, Stage::Namespaces, Stage::Root];
+        // An init of docker's stays in the memory it was born in.
+        self.terminal.is_none()
+            && !self.init
+            && !stages.into_iter().any(|stage| self.has_part_outside(stage))
+    }
+
     /// The network it asks for, where that is one behind a bridge.
     pub(crate) fn bridged(&self) -> Option<&network::Request> {
         let request = self.network.as_ref();
@@ -222,29 +236,30 @@ impl Bundle {
 }
 
 /// What `field` (`process.user`) says, if anything.
-pub(crate) fn part<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Option<T>, Failure> {
-    let mut value = config;
-    for name in field.split('.') {
-        match value.get(name) {
-            None | Some(Value::Null) => return Ok(None),
-            Some(member) => value = member,
-        }
-    }
-    T::deserialize(value)
-        .map(Some)
+pub(crate) fn part<'a, T: Deserialize<'a>>(
+    config: &'a Node<'_>,
+    field: &str,
+) -> Result<Option<T>, Failure> {
+    config
+        .at(field)
+        .map(|value| T::deserialize(value))
+        .transpose()
         .map_err(|error| Failure::invalid(field, error.to_string()))
 }
 
-fn required<T: DeserializeOwned>(config: &Value, field: &str) -> Result<T, Failure> {
+fn required<'a, T: Deserialize<'a>>(config: &'a Node<'_>, field: &str) -> Result<T, Failure> {
     part(config, field)?.ok_or_else(|| Failure::invalid(field, "missing"))
 }
 
 /// The elements of `field`, none where it is not there.
-pub(crate) fn list<T: DeserializeOwned>(config: &Value, field: &str) -> Result<Vec<T>, Failure> {
+pub(crate) fn list<'a, T: Deserialize<'a>>(
+    config: &'a Node<'_>,
+    field: &str,
+) -> Result<Vec<T>, Failure> {
     Ok(part(config, field)?.unwrap_or_default())
 }
 
-fn oom_score(config: &Value) -> Result<Option<i32>, Failure> {
+fn oom_score(config: &Node<'_>) -> Result<Option<i32>, Failure> {
     const FIELD: &str = "process.oomScoreAdj";
     match part(config, FIELD)? {
         Some(score) if !(-1000..=1000).contains(&score) => {
@@ -257,13 +272,14 @@ fn oom_score(config: &Value) -> Result<Option<i32>, Failure> {
 
 /// The annotation's name has dots in it, so [`part`] does not find it.
 fn network_request(
-    config: &Value,
+    config: &Node<'_>,
     namespace: Option<&Origin>,
 ) -> Result<Option<network::Request>, Failure> {
     let field = || format!("annotations[{:?}]", network::ANNOTATION);
-    match config["annotations"].get(network::ANNOTATION) {
+    let annotations = config.get("annotations");
+    match annotations.and_then(|all| all.get(network::ANNOTATION)) {
         None => Ok(None),
-        Some(Value::String(text)) => {
+        Some(Node::Text(text)) => {
             let request = network::Request::parse(text, namespace.is_some())
                 .map_err(|problem| Failure::invalid(field(), problem))?;
             if request.mode == NetworkMode::Bridge && matches!(namespace, Some(Origin::Joined(_))) {
@@ -277,7 +293,7 @@ fn network_request(
 }
 
 /// `process.consoleSize` means nothing without a terminal.
-fn terminal(config: &Value) -> Result<Option<Terminal>, Failure> {
+fn terminal(config: &Node<'_>) -> Result<Option<Terminal>, Failure> {
     if part(config, "process.terminal")? != Some(true) {
         return Ok(None);
     }
@@ -285,7 +301,7 @@ fn terminal(config: &Value) -> Result<Option<Terminal>, Failure> {
 }
 
 fn user_namespace(
-    config: &Value,
+    config: &Node<'_>,
     namespaces: &BTreeMap<Namespace, Origin>,
     user: &User,
 ) -> Result<Option<UserNamespace>, Failure> {
@@ -307,9 +323,9 @@ fn user_namespace(
     Ok(Some(namespace))
 }
 
-fn root_propagation(config: &Value) -> Result<Propagation, Failure> {
+fn root_propagation(config: &Node<'_>) -> Result<Propagation, Failure> {
     const FIELD: &str = "linux.rootfsPropagation";
-    match part::<String>(config, FIELD)?.as_deref() {
+    match part::<Text<'_>>(config, FIELD)?.as_ref().map(AsRef::as_ref) {
         None | Some("") => Ok(Propagation::PRIVATE),
         Some(word) => propagation(word)
             .ok_or_else(|| Failure::invalid(FIELD, format!("unknown word {word:?}"))),
@@ -391,10 +407,11 @@ impl Namespace {
     }
 }
 
-fn paths(config: &Value, field: &str) -> Result<Vec<CString>, Failure> {
-    list::<String>(config, field)?
-        .into_iter()
-        .map(|path| match CString::new(path.as_str()) {
+fn paths(config: &Node<'_>, field: &str) -> Result<Vec<CString>, Failure> {
+    list::<Text<'_>>(config, field)?
+        .iter()
+        .map(AsRef::as_ref)
+        .map(|path: &str| match CString::new(path) {
             Ok(text) if path.starts_with('/') => Ok(text),
             _ => Err(Failure::invalid(
                 field,
@@ -406,7 +423,7 @@ fn paths(config: &Value, field: &str) -> Result<Vec<CString>, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::config::Container;

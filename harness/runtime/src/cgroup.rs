@@ -559,7 +559,9 @@ mod tests {
         let limit = folder.path().join("memory.limit_in_bytes");
         let config =
             serde_json::json!({"linux": {"resources": {"memory": {"limit": 10, "swap": 20}}}});
-        let mut memory = memory::Memory::parse(&config).unwrap().unwrap();
+        let mut memory = memory::Memory::parse(&crate::node::Node::of(&config))
+            .unwrap()
+            .unwrap();
         for dispensable in [true, false] {
             fs::write(&limit, "").unwrap();
             memory.swap_can_be_left_out = dispensable;

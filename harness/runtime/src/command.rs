@@ -110,8 +110,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Result<u8, Command
     if let [word] = arguments.as_slice()
         && let Some(list) = listed(word)
     {
-        return std::io::stdout()
+        let mut stdout = std::io::stdout();
+        return stdout
             .write_all(list.as_bytes())
+            .and_then(|()| stdout.flush())
             .map(|()| 0)
             .map_err(|source| CommandError::Write { source });
     }

@@ -22,6 +22,8 @@ const MAX_LINKS: usize = 40;
 /// while it went up a `..`; this often it is asked again.
 const MAX_RETRIES: usize = 32;
 
+const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
+
 const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// What to make where a path ends in nothing.
@@ -67,9 +69,23 @@ impl<'a> Root<'a> {
     /// Like [`Root::open`], but makes what is missing of `path`.
     pub(crate) fn create(&self, path: &Path, missing: Missing) -> Result<OwnedFd, Errno> {
         match self.open(path) {
-            Err(Errno::NOENT) => walk(&self.handle, path, Some(missing)),
+            Err(Errno::NOENT) => match missing {
+                Missing::Folder => self.make_last(path),
+                Missing::File => None,
+            }
+            .map_or_else(|| walk(&self.handle, path, Some(missing)), Ok),
             answer => answer,
         }
+    }
+
+    /// Where only the last folder of `path` is missing.
+    fn make_last(&self, path: &Path) -> Option<OwnedFd> {
+        let folder = self.open_in_kernel(path.parent()?).ok()?;
+        let name = path.file_name()?;
+        mkdirat(&folder, name, FOLDER_MODE).ok()?;
+        // Nothing else is followed: a link by now would be in a folder's place.
+        let new = HANDLE | OFlags::NOFOLLOW | OFlags::DIRECTORY;
+        openat(&folder, name, new, Mode::empty()).ok()
     }
 
     /// openat2 came with Linux 5.6.
@@ -146,7 +162,7 @@ fn open_name(here: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
 }
 
 fn make_folder(here: impl AsFd, name: &OsStr) -> Result<OwnedFd, Errno> {
-    mkdirat(&here, name, Mode::from_raw_mode(0o755))?;
+    mkdirat(&here, name, FOLDER_MODE)?;
     open_name(here, name)
 }
 

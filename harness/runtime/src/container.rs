@@ -14,6 +14,8 @@ use crate::fallback::Fallbacks;
 use crate::handshake::{Inside, Message, Stage};
 use crate::mount::MountPoint;
 use crate::mount::cgroup::Cgroups;
+use crate::mount::options::Propagation;
+use crate::program::Search;
 use crate::terminal::Console;
 use crate::user_namespace::Groups;
 use crate::{descriptor, device, init, namespace, root, signal};
@@ -23,11 +25,11 @@ use crate::{descriptor, device, init, namespace, root, signal};
 /// could be done.
 ///
 /// `console` is where the other end of its terminal goes, if it has one.
-pub(crate) fn start(bundle: &Bundle, mut runtime: Inside, console: Option<Console>) -> bool {
+pub(crate) fn start(bundle: &Bundle, runtime: &mut Inside, console: Option<Console>) -> bool {
     let fallbacks = Fallbacks::default();
-    let failure = match set_up(bundle, &mut runtime, console, &fallbacks) {
+    let failure = match set_up(bundle, runtime, console, &fallbacks) {
         Err(failure) => failure,
-        Ok(()) => {
+        Ok(search) => {
             let ready = Message::Ready {
                 fallbacks: fallbacks.list(),
             };
@@ -37,19 +39,23 @@ pub(crate) fn start(bundle: &Bundle, mut runtime: Inside, console: Option<Consol
                     // Not the runtime's: its end must be seen when execve closes
                     // the program's.
                     Ok(init::Side::Init(program)) => {
-                        drop(runtime);
+                        for descriptor in runtime.descriptors() {
+                            // SAFETY: this process never comes back to who owns
+                            // them.
+                            unsafe { libc::close(descriptor) };
+                        }
                         init::reap(program)
                     }
-                    Err(failure) => return failed(&mut runtime, failure, &fallbacks),
+                    Err(failure) => return failed(runtime, failure, &fallbacks),
                 }
             }
-            if !runtime.tell(&ready) {
+            if !runtime.tell(ready) {
                 return false;
             }
-            bundle.program.start()
+            search.start()
         }
     };
-    failed(&mut runtime, failure, &fallbacks)
+    failed(runtime, failure, &fallbacks)
 }
 
 fn failed(runtime: &mut Inside, failure: Failure, fallbacks: &Fallbacks) -> bool {
@@ -57,21 +63,22 @@ fn failed(runtime: &mut Inside, failure: Failure, fallbacks: &Fallbacks) -> bool
         status: failure.into(),
         fallbacks: fallbacks.list(),
     };
-    runtime.tell(&failed)
+    runtime.tell(failed)
 }
 
-fn set_up(
-    bundle: &Bundle,
+/// Gives where the program is.
+fn set_up<'a>(
+    bundle: &'a Bundle,
     runtime: &mut Inside,
     console: Option<Console>,
     fallbacks: &Fallbacks,
-) -> Result<(), Failure> {
+) -> Result<Search<'a>, Failure> {
     runtime.die_with_runtime()?;
     // Before the root is changed: it may need the machine's /proc. What is
     // opened from here on is opened with O_CLOEXEC, and closed by the time the
     // container's own paths are followed.
     let own = console.as_ref().map(Console::descriptor);
-    descriptor::close_others(runtime.descriptors().into_iter().chain(own), fallbacks)?;
+    descriptor::close_others(runtime.descriptors().chain(own), fallbacks)?;
     if bundle.has_part_outside(Stage::Born) {
         runtime.wait_at(Stage::Born)?;
     }
@@ -92,15 +99,18 @@ fn set_up(
         setdomainname(name.as_bytes()).step(|| format!("set the domain name {name}"))?;
     }
     umask(bundle.umask);
-    bundle.credentials.assume(groups, fallbacks, || {
-        // A change of ids has taken it away.
-        runtime.die_with_runtime()?;
-        signal::reset()?;
-        match &bundle.seccomp {
-            Some(filter) => filter.install(fallbacks),
-            None => Ok(()),
-        }
-    })
+    bundle
+        .credentials
+        .assume(groups, bundle.seccomp.is_some(), fallbacks, || {
+            // A change of ids has taken it away.
+            runtime.die_with_runtime()?;
+            signal::reset()?;
+            let search = bundle.program.look();
+            if let Some(filter) = &bundle.seccomp {
+                filter.install(fallbacks)?;
+            }
+            Ok(search)
+        })
 }
 
 fn enter_namespaces(bundle: &Bundle, fallbacks: &Fallbacks) -> Result<Cgroups, Failure> {
@@ -142,10 +152,13 @@ fn make_root(
     // must belong to the container.
     let (groups, nodes) = match &bundle.user_namespace {
         None => (Groups::Set, Nodes::Made),
-        Some(namespace) => (namespace.become_root()?, Nodes::Bound),
+        Some(namespace) => {
+            let groups = namespace.become_root()?;
+            // A change of ids has taken it away.
+            runtime.die_with_runtime()?;
+            (groups, Nodes::Bound)
+        }
     };
-    // A change of ids has taken it away.
-    runtime.die_with_runtime()?;
     for (mount, source) in bundle.mounts.iter().zip(sources) {
         mount.make(&tree, source, cgroups, fallbacks)?;
     }
@@ -163,14 +176,16 @@ fn make_root(
         let place = own_dev.then_some(Path::new("/dev/console"));
         terminal.make(&tree, bundle.credentials.user(), console, place)?;
     }
-    root::pivot(&bundle.root, tree, fallbacks)?;
+    root::pivot(&bundle.root, bundle.propagation, tree, fallbacks)?;
     root::enter_directory(&bundle.directory)?;
-    root::seal(
-        &bundle.masked,
-        &bundle.readonly_paths,
-        bundle.readonly,
-        bundle.propagation,
-    )?;
+    // All mounts of this namespace have been made private, and what was mounted since
+    // is private where it does not say otherwise.
+    let is_private = bundle.propagation == Propagation::PRIVATE
+        && bundle.mounts.iter().all(MountPoint::is_private);
+    if !is_private {
+        root::propagate(bundle.propagation)?;
+    }
+    root::seal(&bundle.masked, &bundle.readonly_paths, bundle.readonly)?;
     // Again, now that everything that may lie on the way is mounted.
     root::enter_directory(&bundle.directory)?;
     Ok(groups)

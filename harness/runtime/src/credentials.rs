@@ -1,8 +1,6 @@
 //! Who the container's program runs as: limits, ids, capabilities.
 
-use std::collections::HashSet;
-
-use oci_spec::runtime::{Capability, LinuxCapabilities, PosixRlimit, PosixRlimitType, User};
+use oci_spec::runtime::{Capability, PosixRlimit, PosixRlimitType, User};
 use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -13,8 +11,12 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer};
+
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
+use crate::node::Text;
 use crate::user_namespace::Groups;
 
 /// `process.user`, `.capabilities`, `.rlimits`, `.noNewPrivileges`.
@@ -34,13 +36,11 @@ impl Credentials {
     /// Without `process.capabilities` there are none.
     pub(crate) fn new(
         user: &User,
-        sets: Option<&LinuxCapabilities>,
+        sets: Capabilities,
         limits: &[PosixRlimit],
         no_new_privileges: bool,
     ) -> Result<Self, Failure> {
-        let set = |field, capabilities: Option<&Option<HashSet<Capability>>>| {
-            mask(field, capabilities.and_then(Option::as_ref))
-        };
+        let set = |field, listed: Option<Vec<Numbered>>| mask(field, listed.as_deref());
         Ok(Self {
             uid: Uid::from_raw(user.uid()),
             gid: Gid::from_raw(user.gid()),
@@ -50,13 +50,13 @@ impl Credentials {
                 .flatten()
                 .map(|gid| Gid::from_raw(*gid))
                 .collect(),
-            bounding: set("bounding", sets.map(|sets| sets.bounding()))?,
+            bounding: set("bounding", sets.bounding)?,
             sets: CapabilitySets {
-                effective: set("effective", sets.map(|sets| sets.effective()))?,
-                permitted: set("permitted", sets.map(|sets| sets.permitted()))?,
-                inheritable: set("inheritable", sets.map(|sets| sets.inheritable()))?,
+                effective: set("effective", sets.effective)?,
+                permitted: set("permitted", sets.permitted)?,
+                inheritable: set("inheritable", sets.inheritable)?,
             },
-            ambient: set("ambient", sets.map(|sets| sets.ambient()))?,
+            ambient: set("ambient", sets.ambient)?,
             limits: limits
                 .iter()
                 .map(|limit| {
@@ -103,13 +103,15 @@ impl Credentials {
 
     /// Takes them on. There is no way back: nothing that needs root comes after.
     /// `last` runs at the latest moment at which this process may still install
-    /// a filter for system calls.
-    pub(crate) fn assume(
+    /// a filter for system calls, which it does where the program is to be
+    /// `filtered`; what it gives is given back.
+    pub(crate) fn assume<T>(
         &self,
         groups: Groups,
+        filtered: bool,
         fallbacks: &Fallbacks,
-        last: impl FnOnce() -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+        last: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         for (resource, limit) in &self.limits {
             setrlimit(*resource, *limit).step(|| format!("setrlimit {resource:?}"))?;
         }
@@ -135,10 +137,12 @@ impl Credentials {
             permitted: self.sets.permitted & known,
             inheritable: self.sets.inheritable & known,
         };
-        if self.no_new_privileges {
+        if self.no_new_privileges || !filtered {
             set_capabilities(None, sets).step(|| "capset".to_owned())?;
             self.raise_ambient(known, fallbacks)?;
-            set_no_new_privs(true).step(|| "prctl PR_SET_NO_NEW_PRIVS".to_owned())?;
+            if self.no_new_privileges {
+                set_no_new_privs(true).step(|| "prctl PR_SET_NO_NEW_PRIVS".to_owned())?;
+            }
             return last();
         }
         // Without no_new_privs a filter takes CAP_SYS_ADMIN, which a change of
@@ -153,28 +157,33 @@ impl Credentials {
         };
         set_capabilities(None, still).step(|| "capset".to_owned())?;
         self.raise_ambient(known, fallbacks)?;
-        last()?;
-        set_capabilities(None, sets).step(|| "capset".to_owned())
+        let result = last()?;
+        set_capabilities(None, sets).step(|| "capset".to_owned())?;
+        Ok(result)
     }
 
     /// Narrows the bounding set; gives the capabilities this kernel knows.
+    ///
+    /// They are numbered without a gap, so that what can be dropped says of all
+    /// below it that they are known: nobody asks the kernel for those that stay.
     fn bound(&self, fallbacks: &Fallbacks) -> Result<CapabilitySet, Failure> {
-        let mut known = CapabilitySet::empty();
+        let mut known = 0;
         for number in 0..u64::BITS {
-            let capability = CapabilitySet::from_bits_retain(1 << number);
-            match capability_is_in_bounding_set(capability) {
-                // The first number past the kernel's last.
-                Err(Errno::INVAL) => break,
-                Err(errno) => return Err(errno).step(|| format!("read capability {number}")),
-                Ok(bound) => {
-                    known |= capability;
-                    if bound && !self.bounding.contains(capability) {
-                        remove_capability_from_bounding_set(capability)
-                            .step(|| format!("drop capability {number}"))?;
-                    }
-                }
+            let is_known = match self.bounding.bits() >> number & 1 {
+                // Asked for below, if none above it tells.
+                1 => continue,
+                _ => drop_bounding(number)?,
+            };
+            if !is_known {
+                break;
             }
+            known = number + 1;
         }
+        while known < u64::BITS && bounding(known)?.is_some() {
+            known += 1;
+        }
+        let known =
+            CapabilitySet::from_bits_retain(u64::MAX.checked_shr(u64::BITS - known).unwrap_or(0));
         let asked = self.bounding
             | self.sets.effective
             | self.sets.permitted
@@ -198,6 +207,35 @@ impl Credentials {
             }
         }
         Ok(())
+    }
+}
+
+fn numbered(number: u32) -> CapabilitySet {
+    CapabilitySet::from_bits_retain(1 << number)
+}
+
+/// Whether a capability is in the bounding set; none past the kernel's last.
+fn bounding(number: u32) -> Result<Option<bool>, Failure> {
+    match capability_is_in_bounding_set(numbered(number)) {
+        Err(Errno::INVAL) => Ok(None),
+        Err(errno) => Err(errno).step(|| format!("read capability {number}")),
+        Ok(bound) => Ok(Some(bound)),
+    }
+}
+
+/// Takes a capability out of the bounding set; false past the kernel's last.
+fn drop_bounding(number: u32) -> Result<bool, Failure> {
+    match remove_capability_from_bounding_set(numbered(number)) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        // Told first to who may drop none, and no reason to end where there is
+        // nothing to drop.
+        Err(Errno::PERM) => match bounding(number)? {
+            None => Ok(false),
+            Some(false) => Ok(true),
+            Some(true) => Err(Errno::PERM).step(|| format!("drop capability {number}")),
+        },
+        Err(errno) => Err(errno).step(|| format!("drop capability {number}")),
     }
 }
 
@@ -246,16 +284,53 @@ pub(crate) const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-fn mask(field: &str, capabilities: Option<&HashSet<Capability>>) -> Result<CapabilitySet, Failure> {
+/// `process.capabilities`, as oci-spec's type of this name has it, and without its
+/// detour by names in a hash table.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename = "LinuxCapabilities")]
+pub(crate) struct Capabilities {
+    bounding: Option<Vec<Numbered>>,
+    effective: Option<Vec<Numbered>>,
+    inheritable: Option<Vec<Numbered>>,
+    permitted: Option<Vec<Numbered>>,
+    ambient: Option<Vec<Numbered>>,
+}
+
+/// A capability by its number; one that has none here is kept by its name.
+#[derive(Debug)]
+struct Numbered(Result<u32, Capability>);
+
+impl<'de> Deserialize<'de> for Numbered {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name: Text<'de> = Text::deserialize(deserializer)?;
+        let name = name.as_ref();
+        if let Some(number) = name.strip_prefix("CAP_").and_then(number_of) {
+            return Ok(Self(Ok(number)));
+        }
+        // Small letters, no prefix or several: oci-spec's affair, and its words for
+        // what is no capability.
+        let capability = Capability::deserialize(name.into_deserializer())?;
+        Ok(Self(number_of(&capability.to_string()).ok_or(capability)))
+    }
+}
+
+fn number_of(name: &str) -> Option<u32> {
+    (0..)
+        .zip(NAMES)
+        .find_map(|(number, known)| (known == name).then_some(number))
+}
+
+fn mask(field: &str, capabilities: Option<&[Numbered]>) -> Result<CapabilitySet, Failure> {
     let mut mask = CapabilitySet::empty();
-    for capability in capabilities.into_iter().flatten() {
-        let name = capability.to_string();
-        let Some(number) = NAMES.iter().position(|known| *known == name) else {
-            return Err(Failure::NotImplemented {
-                field: format!("process.capabilities.{field}: CAP_{name}"),
-            });
-        };
-        mask |= CapabilitySet::from_bits_retain(1 << number);
+    for Numbered(capability) in capabilities.into_iter().flatten() {
+        match capability {
+            Ok(number) => mask |= numbered(*number),
+            Err(name) => {
+                return Err(Failure::NotImplemented {
+                    field: format!("process.capabilities.{field}: CAP_{name}"),
+                });
+            }
+        }
     }
     Ok(mask)
 }
@@ -288,13 +363,21 @@ mod tests {
     #[test]
     fn every_name_has_its_number() {
         for (number, name) in NAMES.iter().enumerate() {
-            let json = format!("[\"CAP_{name}\"]");
-            let set: HashSet<Capability> = serde_json::from_str(&json).unwrap();
-            assert_eq!(
-                mask("bounding", Some(&set)).unwrap().bits(),
-                1 << number,
-                "{name}"
-            );
+            for name in [
+                format!("CAP_{name}"),
+                (*name).to_owned(),
+                format!("cap_cap_{}", name.to_lowercase()),
+            ] {
+                let json = format!("[{name:?}]");
+                let set: Vec<Numbered> = serde_json::from_str(&json).unwrap();
+                let mask = mask("bounding", Some(&set)).unwrap();
+                assert_eq!(mask.bits(), 1 << number, "{name}");
+            }
+        }
+        for text in ["[\"CAP_FLY\"]", "[3]", "3", "[null]"] {
+            let ours = serde_json::from_str::<Vec<Numbered>>(text).unwrap_err();
+            let theirs = serde_json::from_str::<Vec<Capability>>(text).unwrap_err();
+            assert_eq!(ours.to_string(), theirs.to_string(), "{text}");
         }
         assert_eq!(CapabilitySet::CHECKPOINT_RESTORE.bits(), 1 << 40);
         assert_eq!(CapabilitySet::SETFCAP.bits(), 1 << 31);

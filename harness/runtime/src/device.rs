@@ -2,6 +2,7 @@
 //! links docker puts there.
 
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
@@ -87,11 +88,27 @@ impl Device {
         })
     }
 
-    fn make(&self, root: &Root<'_>, nodes: Nodes) -> Result<(), Failure> {
-        match nodes {
-            Nodes::Bound if self.kind != FileType::Fifo => self.bind(root),
-            Nodes::Made | Nodes::Bound => self.make_node(root),
+    /// `folder` is the one of the device before it, and then its own.
+    fn make<'a>(
+        &'a self,
+        root: &Root<'_>,
+        nodes: Nodes,
+        folder: &mut Option<(&'a Path, OwnedFd)>,
+    ) -> Result<(), Failure> {
+        if nodes == Nodes::Bound && self.kind != FileType::Fifo {
+            return self.bind(root);
         }
+        let path = self.path.parent().unwrap_or(Path::new("/"));
+        let (_, handle) = match folder.take() {
+            Some(open) if open.0 == path => folder.insert(open),
+            _ => {
+                let handle = root
+                    .create(path, Missing::Folder)
+                    .on("open the folder of", &self.path)?;
+                folder.insert((path, handle))
+            }
+        };
+        self.make_node(handle)
     }
 
     /// The machine's node, in an empty file's place.
@@ -127,19 +144,24 @@ impl Device {
         FileType::from_raw_mode(status.st_mode) == self.kind && status.st_rdev == self.number
     }
 
-    fn make_node(&self, root: &Root<'_>) -> Result<(), Failure> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
+    /// Nothing is left to change.
+    fn is_whole(&self, status: &Stat) -> bool {
+        self.is(status)
+            && (status.st_uid, status.st_gid) == self.owner
+            && Mode::from_raw_mode(status.st_mode) == self.mode
+    }
+
+    fn make_node(&self, folder: &OwnedFd) -> Result<(), Failure> {
         let name = self.path.file_name().unwrap_or(OsStr::new("."));
-        let folder = root
-            .create(folder, Missing::Folder)
-            .on("open the folder of", &self.path)?;
-        match mknodat(&folder, name, self.kind, self.mode, self.number) {
+        let made = mknodat(folder, name, self.kind, self.mode, self.number);
+        let found = || statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).on("stat", &self.path);
+        match made {
+            // Unless the folder hands on a group or an access list.
+            Ok(()) if self.is_whole(&found()?) => return Ok(()),
             Ok(()) => {}
             // An image's own node will do, if it is the same device.
             Err(Errno::EXIST) => {
-                let found =
-                    statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).on("stat", &self.path)?;
-                if !self.is(&found) {
+                if !self.is(&found()?) {
                     return Err(Errno::EXIST).on("make the device", &self.path);
                 }
             }
@@ -148,14 +170,14 @@ impl Device {
         // Not a link: just made, or just seen to be a device.
         let (uid, gid) = (Uid::from_raw(self.owner.0), Gid::from_raw(self.owner.1));
         chownat(
-            &folder,
+            folder,
             name,
             Some(uid),
             Some(gid),
             AtFlags::SYMLINK_NOFOLLOW,
         )
         .on("chown", &self.path)?;
-        chmodat(&folder, name, self.mode, AtFlags::empty()).on("chmod", &self.path)
+        chmodat(folder, name, self.mode, AtFlags::empty()).on("chmod", &self.path)
     }
 }
 
@@ -171,20 +193,22 @@ pub(crate) enum Nodes {
 
 /// Fills /dev inside `root`.
 pub(crate) fn populate(root: &Root<'_>, devices: &[Device], nodes: Nodes) -> Result<(), Failure> {
-    for (path, major, minor) in DEFAULTS {
-        let device = Device {
-            path: PathBuf::from(path),
-            kind: FileType::CharacterDevice,
-            number: makedev(major, minor),
-            mode: Mode::from_raw_mode(0o666),
-            owner: (0, 0),
-        };
-        device.make(root, nodes)?;
+    let defaults = DEFAULTS.map(|(path, major, minor)| Device {
+        path: PathBuf::from(path),
+        kind: FileType::CharacterDevice,
+        number: makedev(major, minor),
+        mode: Mode::from_raw_mode(0o666),
+        owner: (0, 0),
+    });
+    let mut folder = None;
+    for device in defaults.iter().chain(devices) {
+        device.make(root, nodes, &mut folder)?;
     }
-    for device in devices {
-        device.make(root, nodes)?;
-    }
-    let folder = root.open(Path::new("/dev")).on("open", Path::new("/dev"))?;
+    let dev = Path::new("/dev");
+    let folder = match folder {
+        Some((path, handle)) if path == dev => handle,
+        _ => root.open(dev).on("open", dev)?,
+    };
     for (name, target) in LINKS {
         match symlinkat(target, &folder, name) {
             // What an image without a mount on /dev has there stays.

@@ -6,9 +6,14 @@
 //! the mapping of its ids. At each [`Stage`] where the runtime has such a part
 //! the first process stops, says so, and goes on when the runtime has done it.
 //! Either side sees the other's end by the end of its pipe.
+//!
+//! Where the runtime has no such part the first process shares its memory
+//! ([`crate::shared`]), and its messages are left there.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Arc, Mutex};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -62,14 +67,38 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Inside {
     runtime: PipeWriter,
-    go: PipeReader,
+    way: Hearing,
 }
+
+/// How a first process is heard and told to go on.
+#[derive(Debug)]
+enum Hearing {
+    /// By the pipe to the runtime, and by this one.
+    Pipes(PipeReader),
+    /// Its messages are left in the memory it shares; it never waits.
+    Memory(Left),
+}
+
+/// Messages of a process that shares this one's memory.
+type Left = Arc<Mutex<VecDeque<Message>>>;
 
 /// The runtime's ends.
 #[derive(Debug)]
-pub(crate) struct Outside {
-    container: BufReader<PipeReader>,
-    go: PipeWriter,
+pub(crate) enum Outside {
+    /// Of two pipes.
+    Pipes {
+        /// What it says.
+        container: BufReader<PipeReader>,
+        /// What lets it go on.
+        go: PipeWriter,
+    },
+    /// Of one, by whose end the first process sees the runtime's.
+    Memory {
+        /// Nothing comes out of it.
+        _alive: PipeReader,
+        /// What it has said by the time the runtime goes on.
+        left: Left,
+    },
 }
 
 /// Both, before the fork.
@@ -78,18 +107,40 @@ pub(crate) fn pipes() -> Result<(Inside, Outside), Failure> {
     let (container, runtime) = pipe().map_err(errno_of).step(step)?;
     let (stop, go) = pipe().map_err(errno_of).step(step)?;
     Ok((
-        Inside { runtime, go: stop },
-        Outside {
+        Inside {
+            runtime,
+            way: Hearing::Pipes(stop),
+        },
+        Outside::Pipes {
             container: BufReader::new(container),
             go,
         },
     ))
 }
 
+/// The same for a first process that shares the runtime's memory.
+pub(crate) fn in_memory() -> Result<(Inside, Outside), Failure> {
+    let (alive, runtime) = pipe().map_err(errno_of).step(|| "pipe".to_owned())?;
+    let left = Left::default();
+    Ok((
+        Inside {
+            runtime,
+            way: Hearing::Memory(Arc::clone(&left)),
+        },
+        Outside::Memory {
+            _alive: alive,
+            left,
+        },
+    ))
+}
+
 impl Inside {
     /// False when nobody is left to be told.
-    pub(crate) fn tell(&mut self, message: &Message) -> bool {
-        let Ok(mut line) = serde_json::to_vec(message) else {
+    pub(crate) fn tell(&mut self, message: Message) -> bool {
+        if let Hearing::Memory(left) = &self.way {
+            return left.lock().map(|mut left| left.push_back(message)).is_ok();
+        }
+        let Ok(mut line) = serde_json::to_vec(&message) else {
             return false;
         };
         line.push(b'\n');
@@ -99,20 +150,27 @@ impl Inside {
     /// Stops until the runtime has done its part of `stage`.
     pub(crate) fn wait_at(&mut self, stage: Stage) -> Result<(), Failure> {
         let step = || format!("wait for the runtime's part at {stage:?}");
-        if !self.tell(&Message::Waiting { at: stage }) {
+        if !self.tell(Message::Waiting { at: stage }) {
             return Err(Errno::PIPE).step(step);
         }
+        let Hearing::Pipes(go) = &mut self.way else {
+            // The runtime stands still.
+            return Err(Errno::DEADLK).step(step);
+        };
         // At its end the runtime has gone, or could not do its part and tells
         // of that itself.
-        self.go
-            .read_exact(&mut [0])
+        go.read_exact(&mut [0])
             .map_err(|_end| Errno::PIPE)
             .step(step)
     }
 
     /// The descriptors this process needs until execve.
-    pub(crate) fn descriptors(&self) -> [RawFd; 2] {
-        [self.runtime.as_raw_fd(), self.go.as_raw_fd()]
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> + use<> {
+        let go = match &self.way {
+            Hearing::Pipes(go) => Some(go.as_raw_fd()),
+            Hearing::Memory(_) => None,
+        };
+        [self.runtime.as_raw_fd()].into_iter().chain(go)
     }
 
     /// The container ends when the runtime is killed. The signal is sent when
@@ -133,9 +191,15 @@ impl Inside {
 impl Outside {
     /// The next message; none at the end, which execve is too.
     pub(crate) fn hear(&mut self) -> Result<Option<Message>, Failure> {
+        let container = match self {
+            Self::Pipes { container, .. } => container,
+            // Who was killed while it said something has said nothing.
+            Self::Memory { left, .. } => {
+                return Ok(left.try_lock().ok().and_then(|mut left| left.pop_front()));
+            }
+        };
         let mut line = String::new();
-        let length = self
-            .container
+        let length = container
             .read_line(&mut line)
             .map_err(errno_of)
             .step(|| "read from the container's first process".to_owned())?;
@@ -153,7 +217,9 @@ impl Outside {
     /// Lets the first process go on. One that has ended meanwhile says so by
     /// the end of its pipe.
     pub(crate) fn go_on(&mut self) {
-        let _ = self.go.write_all(b"g");
+        if let Self::Pipes { go, .. } = self {
+            let _ = go.write_all(b"g");
+        }
     }
 }
 
@@ -190,7 +256,7 @@ mod tests {
     #[test]
     fn the_end_of_the_first_process_is_no_message() {
         let (mut inside, mut outside) = pipes().unwrap();
-        assert!(inside.tell(&Message::Ready { fallbacks: vec![] }));
+        assert!(inside.tell(Message::Ready { fallbacks: vec![] }));
         drop(inside);
         assert!(matches!(
             outside.hear().unwrap(),

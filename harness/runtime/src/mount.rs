@@ -20,7 +20,7 @@ use crate::descriptor::errno_of;
 use crate::failure::{Failure, Step};
 use crate::fallback::{Fallback, Fallbacks};
 use cgroup::Cgroups;
-use options::{Bind, Options};
+use options::{Bind, Options, Propagation};
 use recursive::Reach;
 
 /// One of `mounts`.
@@ -101,6 +101,11 @@ impl MountPoint {
     /// Whether this is a bind: whoever binds a /dev wants that /dev.
     pub(crate) fn is_bind(&self) -> bool {
         matches!(self.kind, Kind::Bind { .. })
+    }
+
+    /// Whether mounts neither spread from it nor to it.
+    pub(crate) fn is_private(&self) -> bool {
+        matches!(self.options.propagation, None | Some(Propagation::PRIVATE))
     }
 
     /// Whether it shows cgroups.

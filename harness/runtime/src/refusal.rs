@@ -2,12 +2,12 @@
 //! for something is refused by its name. So nothing is ignored silently, what
 //! tomorrow's specification adds included.
 
-use serde_json::Value;
-
 use crate::failure::Failure;
+use crate::node::Node;
 
 /// The places that are read; `[]` is any element of a list, and a place below
-/// `*` may be anything.
+/// `*` may be anything. Those that begin alike stand together, which is what
+/// [`Reach`] goes by.
 pub(crate) const IMPLEMENTED: [&str; 74] = [
     "ociVersion",
     "annotations.*",
@@ -38,6 +38,7 @@ pub(crate) const IMPLEMENTED: [&str; 74] = [
     "process.rlimits[].type",
     "process.rlimits[].hard",
     "process.rlimits[].soft",
+    "process.oomScoreAdj",
     "linux.namespaces[].type",
     "linux.namespaces[].path",
     "linux.uidMappings[].containerID",
@@ -64,7 +65,6 @@ pub(crate) const IMPLEMENTED: [&str; 74] = [
     "linux.seccomp.syscalls[].action",
     "linux.seccomp.syscalls[].errnoRet",
     "linux.seccomp.syscalls[].args[].*",
-    "process.oomScoreAdj",
     "linux.cgroupsPath",
     "linux.resources.devices[].allow",
     "linux.resources.devices[].type",
@@ -86,59 +86,115 @@ pub(crate) const IMPLEMENTED: [&str; 74] = [
 ];
 
 /// Refuses the first place of `config` that is not implemented.
-pub(crate) fn check(config: &Value) -> Result<(), Failure> {
+pub(crate) fn check(config: &Node<'_>) -> Result<(), Failure> {
     match config {
-        Value::Object(_) => visit(config, &mut String::new(), &mut String::new()),
+        Node::Object(_) => visit(config, Reach::Places(&IMPLEMENTED, 0)).map_err(|place| {
+            let field = place.strip_prefix('.').unwrap_or(&place).to_owned();
+            Failure::NotImplemented { field }
+        }),
         _ => Err(Failure::invalid("config.json", "not an object")),
     }
 }
 
-/// `place` is how a person finds it (`mounts[2].uidMappings`), `pattern` how the
-/// list has it (`mounts[].uidMappings`).
-fn visit(value: &Value, place: &mut String, pattern: &mut String) -> Result<(), Failure> {
-    let (place_end, pattern_end) = (place.len(), pattern.len());
+/// Which of the places a path through a configuration may still lead to.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// Those of the list, of which so many bytes are behind.
+    Places(&'static [&'static str], usize),
+    /// All is done that is below.
+    Anything,
+}
+
+impl Reach {
+    /// To the member `name` of an object.
+    fn member(self, name: &str) -> Option<Self> {
+        let Self::Places(places, behind) = self else {
+            return Some(self);
+        };
+        if let [place] = places
+            && &place[behind..] == ".*"
+        {
+            return Some(Self::Anything);
+        }
+        let dot = usize::from(behind > 0);
+        let leads = |place: &&str| {
+            let rest = &place.as_bytes()[behind..];
+            let rest = match dot {
+                0 => Some(rest),
+                _ => rest.strip_prefix(b"."),
+            };
+            // Most differ in their first letter.
+            rest.filter(|rest| rest.first() == name.as_bytes().first())
+                .and_then(|rest| rest.strip_prefix(name.as_bytes()))
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'.' | b'[')))
+        };
+        let places = together(places, leads);
+        (!places.is_empty()).then_some(Self::Places(places, behind + dot + name.len()))
+    }
+
+    /// To the elements of a list.
+    fn element(self) -> Self {
+        let Self::Places(places, behind) = self else {
+            return self;
+        };
+        let places = together(places, |place| place[behind..].starts_with("[]"));
+        Self::Places(places, behind + "[]".len())
+    }
+}
+
+/// The places that lead on, which stand together.
+fn together(
+    places: &'static [&'static str],
+    leads: impl Fn(&&str) -> bool,
+) -> &'static [&'static str] {
+    let Some(first) = places.iter().position(&leads) else {
+        return &[];
+    };
+    let places = &places[first..];
+    let end = places.iter().position(|place| !leads(place));
+    &places[..end.unwrap_or(places.len())]
+}
+
+/// Where it is not implemented, how a person finds it: `.mounts[2].uidMappings`.
+fn visit(value: &Node<'_>, reach: Reach) -> Result<(), String> {
     match value {
-        Value::Null => {}
-        Value::Object(members) => {
+        Node::Object(members) => {
             for (name, member) in members {
                 if asks_for_nothing(member) {
                     continue;
                 }
-                let dot = if place.is_empty() { "" } else { "." };
-                place.push_str(dot);
-                place.push_str(name);
-                pattern.push_str(dot);
-                pattern.push_str(name);
-                if !is_done(pattern) {
-                    let field = place.clone();
-                    return Err(Failure::NotImplemented { field });
-                }
-                visit(member, place, pattern)?;
-                place.truncate(place_end);
-                pattern.truncate(pattern_end);
+                reach
+                    .member(name)
+                    .ok_or_else(String::new)
+                    .and_then(|reach| visit(member, reach))
+                    .map_err(|below| format!(".{name}{below}"))?;
             }
         }
-        Value::Array(elements) => {
+        Node::List(elements) => {
+            let reach = reach.element();
             for (index, element) in elements.iter().enumerate() {
-                place.push_str(&format!("[{index}]"));
-                pattern.push_str("[]");
-                visit(element, place, pattern)?;
-                place.truncate(place_end);
-                pattern.truncate(pattern_end);
+                visit(element, reach).map_err(|below| format!("[{index}]{below}"))?;
             }
         }
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Node::Null
+        | Node::Bool(_)
+        | Node::Unsigned(_)
+        | Node::Signed(_)
+        | Node::Float(_)
+        | Node::Text(_) => {}
     }
     Ok(())
 }
 
 /// As if the member were not there.
-fn asks_for_nothing(value: &Value) -> bool {
+fn asks_for_nothing(value: &Node<'_>) -> bool {
     match value {
-        Value::Null => true,
-        Value::Object(members) => members.values().all(asks_for_nothing),
-        Value::Array(elements) => elements.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Node::Null => true,
+        Node::Object(members) => members.iter().all(|(_, member)| asks_for_nothing(member)),
+        Node::List(elements) => elements.is_empty(),
+        Node::Bool(_) | Node::Unsigned(_) | Node::Signed(_) | Node::Float(_) | Node::Text(_) => {
+            false
+        }
     }
 }
 
@@ -160,12 +216,12 @@ pub(crate) fn is_done(pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn refused(config: Value) -> Option<String> {
-        match check(&config) {
+        match check(&Node::of(&config)) {
             Ok(()) => None,
             Err(Failure::NotImplemented { field }) => Some(field),
             Err(other) => panic!("{other}"),
@@ -227,6 +283,35 @@ mod tests {
             (json!({"ociVersionX": "1"}), "ociVersionX"),
         ] {
             assert_eq!(refused(config).as_deref(), Some(field));
+        }
+    }
+
+    /// Down every place there is, and beside it: at each step the list itself tells
+    /// the same.
+    #[test]
+    fn the_way_down_is_the_list() {
+        let places = IMPLEMENTED
+            .into_iter()
+            .chain(crate::specification::refused());
+        for place in places {
+            for beside in ["", "x", "[]", ".x", "[].x", ".*", "s"] {
+                let place = format!("{place}{beside}");
+                let mut pattern = String::new();
+                let mut reach = Some(Reach::Places(&IMPLEMENTED, 0));
+                for (index, part) in place.split('.').enumerate() {
+                    let name = part.trim_end_matches("[]");
+                    if index > 0 {
+                        pattern.push('.');
+                    }
+                    pattern.push_str(name);
+                    reach = reach.and_then(|reach| reach.member(name));
+                    assert_eq!(reach.is_some(), is_done(&pattern), "{pattern} of {place}");
+                    for _ in 0..(part.len() - name.len()) / 2 {
+                        pattern.push_str("[]");
+                        reach = reach.map(Reach::element);
+                    }
+                }
+            }
         }
     }
 

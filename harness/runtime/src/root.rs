@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, makedev, open};
+use rustix::fs::{FileType, Mode, OFlags, lstat, makedev, open};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive,
@@ -38,9 +38,14 @@ pub(crate) fn prepare<'a>(
 }
 
 /// Makes `path`, [`prepare`]d, the root, and lets go of the old one.
-pub(crate) fn pivot(path: &Path, root: Root<'_>, fallbacks: &Fallbacks) -> Result<(), Failure> {
+pub(crate) fn pivot(
+    path: &Path,
+    propagation: Propagation,
+    root: Root<'_>,
+    fallbacks: &Fallbacks,
+) -> Result<(), Failure> {
     let step = || format!("pivot_root to {}", path.display());
-    match swap(root) {
+    match swap(root, propagation) {
         // The initial root file system has no parent, and pivot_root needs one
         // to hang the new root on. Bound over itself the same tree has one.
         Err(Errno::INVAL) => {
@@ -50,7 +55,7 @@ pub(crate) fn pivot(path: &Path, root: Root<'_>, fallbacks: &Fallbacks) -> Resul
             chdir("/..").step(|| "go to what is mounted on /".to_owned())?;
             chroot(".").step(|| "chroot to what is mounted on /".to_owned())?;
             let again = Root::new(path, fallbacks).on("open the root", path)?;
-            swap(again).step(step)
+            swap(again, propagation).step(step)
         }
         answer => answer.step(step),
     }
@@ -58,7 +63,7 @@ pub(crate) fn pivot(path: &Path, root: Root<'_>, fallbacks: &Fallbacks) -> Resul
 
 /// pivot_root(".", ".") stacks the old root on the new one, from where it is
 /// unmounted: no folder of the image is needed to put it.
-fn swap(root: Root<'_>) -> Result<(), Errno> {
+fn swap(root: Root<'_>, propagation: Propagation) -> Result<(), Errno> {
     let old = open(
         "/",
         OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -67,13 +72,21 @@ fn swap(root: Root<'_>) -> Result<(), Errno> {
     fchdir(root.handle())?;
     pivot_root(".", ".")?;
     fchdir(&old)?;
-    // Only this namespace's copies go.
-    mount_change(
-        ".",
-        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
-    )?;
+    // Only this namespace's copies go: those that are private, as `prepare` has made
+    // them, or receive.
+    if propagation.receives() {
+        mount_change(
+            ".",
+            MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+        )?;
+    }
     unmount(".", UnmountFlags::DETACH)?;
     chdir("/")
+}
+
+/// How mounts and unmounts spread from the new root and to it.
+pub(crate) fn propagate(propagation: Propagation) -> Result<(), Failure> {
+    mount_change("/", propagation.0).step(|| "set the propagation of /".to_owned())
 }
 
 /// What is told of the new root once nothing needs to be made in it any more.
@@ -81,9 +94,7 @@ pub(crate) fn seal(
     masked: &[impl AsRef<CStr>],
     readonly_paths: &[impl AsRef<CStr>],
     readonly: bool,
-    propagation: Propagation,
 ) -> Result<(), Failure> {
-    mount_change("/", propagation.0).step(|| "set the propagation of /".to_owned())?;
     for path in readonly_paths {
         make_readonly(path.as_ref())?;
     }
@@ -112,13 +123,7 @@ fn mask(path: &CStr) -> Result<(), Failure> {
         )
         .on("mask", name),
         Ok(_) => {
-            let null = open(
-                "/dev/null",
-                OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )
-            .and_then(fstat)
-            .on("mask with /dev/null", name)?;
+            let null = lstat("/dev/null").on("mask with /dev/null", name)?;
             if FileType::from_raw_mode(null.st_mode) != FileType::CharacterDevice
                 || null.st_rdev != makedev(1, 3)
             {
@@ -147,9 +152,12 @@ fn remount_readonly(path: &Path) -> Result<(), Failure> {
 /// The working directory, made where the image lacks it.
 pub(crate) fn enter_directory(directory: &Path) -> Result<(), Failure> {
     let step = "go to the working directory";
-    if chdir(directory) != Err(Errno::NOENT) {
-        chdir(directory).on(step, directory)?;
-        return is_inside(directory);
+    match chdir(directory) {
+        Err(Errno::NOENT) => {}
+        answer => {
+            answer.on(step, directory)?;
+            return is_inside(directory);
+        }
     }
     // The umask is 0 while the container is made.
     std::fs::DirBuilder::new()

@@ -33,7 +33,7 @@ use crate::network::Connection;
 use crate::status::{Line, NetworkLine, Status};
 use crate::terminal::Link;
 use crate::trace::Tracer;
-use crate::{namespace, self_copy, signal};
+use crate::{namespace, self_copy, shared, signal};
 
 /// Runs the container of the bundle in `folder` to its end, as `id`. The process
 /// must have one thread; the container gets its descriptors 0, 1 and 2, or with
@@ -121,16 +121,14 @@ fn contain(
     parts: &mut OutsideParts,
     console: Option<&Path>,
 ) -> Result<Line, Failure> {
-    let (inside, outside) = handshake::pipes()?;
-    let (link, console) = Link::new(bundle.terminal.as_ref(), console)?;
-    let Some(child) = namespace::first_process(bundle.user_namespace.is_some())? else {
-        drop((outside, link));
-        let told = container::start(bundle, inside, console);
-        // SAFETY: _exit ends the process without running what the runtime's copy
-        // will run.
-        unsafe { libc::_exit(if told { 1 } else { 2 }) }
+    let in_memory = match console {
+        None => born_in_memory(bundle)?,
+        Some(_) => None,
     };
-    drop((inside, console));
+    let (child, outside, link) = match in_memory {
+        Some((child, outside)) => (child, outside, None),
+        None => born_by_fork(bundle, console)?,
+    };
     // Who is traced stops for a signal, and before its program starts the tracer,
     // which listens until then, would not see it.
     let traced = parts.tracer.is_some();
@@ -169,6 +167,44 @@ fn contain(
     };
     relayed?;
     Ok(conclude(story?, end, memory))
+}
+
+/// Its first process, which has told all it will, and a program of its own or an end;
+/// none where it needs the runtime meanwhile, or a kernel refuses.
+fn born_in_memory(bundle: &Bundle) -> Result<Option<(Pid, Outside)>, Failure> {
+    if !bundle.needs_nobody_outside() {
+        return Ok(None);
+    }
+    let (mut inside, outside) = handshake::in_memory()?;
+    let child = shared::first_process(|| exit_code(container::start(bundle, &mut inside, None)));
+    Ok(child.map(|child| (child, outside)))
+}
+
+/// Its first process, which goes on beside the runtime, and the link to its terminal.
+fn born_by_fork(
+    bundle: &Bundle,
+    console: Option<&Path>,
+) -> Result<(Pid, Outside, Option<Link>), Failure> {
+    let (mut inside, outside) = handshake::pipes()?;
+    let (link, console) = Link::new(bundle.terminal.as_ref(), console)?;
+    match namespace::first_process(bundle.user_namespace.is_some())? {
+        Some(child) => Ok((child, outside, link)),
+        None => {
+            drop((outside, link));
+            let told = container::start(bundle, &mut inside, console);
+            // SAFETY: _exit ends the process without running what the runtime's copy
+            // will run.
+            unsafe { libc::_exit(exit_code(told)) }
+        }
+    }
+}
+
+/// Of a first process that has not become the program.
+fn exit_code(told: bool) -> libc::c_int {
+    match told {
+        true => 1,
+        false => 2,
+    }
 }
 
 /// The host's part of the network, where the container asks for one.

@@ -65,8 +65,12 @@ pub(crate) fn ensure() -> Result<(), Failure> {
 
 /// Records that this is not a sealed copy because there can be none.
 pub(crate) fn note(fallbacks: &Fallbacks) {
-    let sealed = File::open(OWN).is_ok_and(|own| is_sealed(&own));
-    if !sealed && matches!(memfd_create("", MemfdFlags::CLOEXEC), Err(Errno::NOSYS)) {
+    // Flags there are none of: where the call is there it says so, and makes nothing.
+    let unknown = MemfdFlags::from_bits_retain(u32::MAX);
+    if memfd_create(c"", unknown).err() != Some(Errno::NOSYS) {
+        return;
+    }
+    if !File::open(OWN).is_ok_and(|own| is_sealed(&own)) {
         fallbacks.record(Fallback::MemfdCreate);
     }
 }

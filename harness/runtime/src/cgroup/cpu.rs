@@ -1,11 +1,10 @@
 //! `linux.resources.cpu`, but for the choice of CPUs (`super::cpuset`).
 
-use serde_json::Value;
-
 use super::Version;
 use super::file::Setting;
 use crate::bundle::part;
 use crate::failure::Failure;
+use crate::node::Node;
 
 const SHARES: &str = "linux.resources.cpu.shares";
 const QUOTA: &str = "linux.resources.cpu.quota";
@@ -29,7 +28,7 @@ pub(crate) struct Cpu {
 }
 
 impl Cpu {
-    pub(super) fn parse(config: &Value) -> Result<Option<Self>, Failure> {
+    pub(super) fn parse(config: &Node<'_>) -> Result<Option<Self>, Failure> {
         let cpu = Self {
             shares: part(config, SHARES)?,
             quota: part(config, QUOTA)?,
@@ -114,12 +113,12 @@ fn weight(shares: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn parse(cpu: Value) -> Result<Option<Cpu>, Failure> {
-        Cpu::parse(&json!({"linux": {"resources": {"cpu": cpu}}}))
+        Cpu::parse(&Node::of(&json!({"linux": {"resources": {"cpu": cpu}}})))
     }
 
     fn written(cpu: Value, version: Version) -> Vec<(String, String)> {

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::file::{self, Setting};
 use crate::bundle::part;
 use crate::failure::{Failure, Step};
+use crate::node::Node;
 
 const CPUS: &str = "linux.resources.cpu.cpus";
 const MEMS: &str = "linux.resources.cpu.mems";
@@ -19,7 +18,7 @@ pub(crate) struct Cpuset {
 }
 
 impl Cpuset {
-    pub(super) fn parse(config: &Value) -> Result<Option<Self>, Failure> {
+    pub(super) fn parse(config: &Node<'_>) -> Result<Option<Self>, Failure> {
         let list = |field: &'static str| match part::<String>(config, field)? {
             Some(list) if list.is_empty() => Ok(None),
             Some(list) if !is_list(&list) => {
@@ -88,8 +87,11 @@ mod tests {
 
     #[test]
     fn lists_are_read() {
-        let parse =
-            |cpus: &str| Cpuset::parse(&json!({"linux": {"resources": {"cpu": {"cpus": cpus}}}}));
+        let parse = |cpus: &str| {
+            Cpuset::parse(&Node::of(
+                &json!({"linux": {"resources": {"cpu": {"cpus": cpus}}}}),
+            ))
+        };
         for list in ["0", "0-3", "0-1,3,7-8"] {
             assert_eq!(parse(list).unwrap().unwrap().settings()[0].value, list);
         }

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FsWord, stat, statfs};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -50,16 +52,51 @@ impl Hierarchy {
     }
 }
 
+/// Where systemd, and who goes by it, mounts the only hierarchy.
+const USUAL: &str = "/sys/fs/cgroup";
+
+/// linux/magic.h.
+const CGROUP2_SUPER_MAGIC: FsWord = 0x6367_7270;
+
+/// The inode of a version 2 hierarchy's root.
+const ROOT_INODE: u64 = 1;
+
 /// Those of the machine, none where it has no cgroups.
 pub(crate) fn mounted() -> Result<Vec<Hierarchy>, Failure> {
-    // Without CONFIG_CGROUPS there is no such file, and no hierarchy either.
-    if !Path::new("/proc/self/cgroup").exists() {
-        return Ok(Vec::new());
+    let cgroup = match read_proc("/proc/self/cgroup") {
+        // Without CONFIG_CGROUPS there is no such file, and no hierarchy either.
+        Err(Failure::System {
+            errno: Errno::NOENT,
+            ..
+        }) => return Ok(Vec::new()),
+        answer => answer?,
+    };
+    // A machine's list of mounts is long to write for the kernel, and long to read.
+    if let Some(group) = only_version_2(&cgroup)
+        && shows_version_2(USUAL)
+    {
+        return Ok(vec![Hierarchy {
+            mount_point: PathBuf::from(USUAL),
+            controllers: String::new(),
+            group: PathBuf::from(group),
+        }]);
     }
-    Ok(hierarchies(
-        &read_proc("/proc/self/mountinfo")?,
-        &read_proc("/proc/self/cgroup")?,
-    ))
+    Ok(hierarchies(&read_proc("/proc/self/mountinfo")?, &cgroup))
+}
+
+/// The runtime's group where /proc/self/cgroup tells of no hierarchy but version 2's.
+fn only_version_2(cgroup: &str) -> Option<&str> {
+    let mut lines = cgroup.lines();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => line.strip_prefix("0::"),
+        _ => None,
+    }
+}
+
+/// Whether that hierarchy is mounted on `path`, from its root.
+fn shows_version_2(path: &str) -> bool {
+    statfs(path).is_ok_and(|status| status.f_type == CGROUP2_SUPER_MAGIC)
+        && stat(path).is_ok_and(|status| status.st_ino == ROOT_INODE)
 }
 
 /// From /proc/self/mountinfo and /proc/self/cgroup; one mount of each, the
@@ -127,6 +164,27 @@ mod tests {
 1:name=systemd:/init:scope
 0::/init.scope
 ";
+
+    #[test]
+    fn version_2_alone_is_told_from_a_hybrid() {
+        assert_eq!(only_version_2("0::/init.scope\n"), Some("/init.scope"));
+        for cgroup in [CGROUP, "1:name=systemd:/\n", "0::/\n1:cpu:/\n", ""] {
+            assert_eq!(only_version_2(cgroup), None, "{cgroup}");
+        }
+    }
+
+    /// Whatever this machine has, both ways find it.
+    #[test]
+    fn the_short_way_finds_what_the_long_way_finds() {
+        let cgroup = read_proc("/proc/self/cgroup").unwrap();
+        let mountinfo = read_proc("/proc/self/mountinfo").unwrap();
+        let (short, long) = (mounted().unwrap(), hierarchies(&mountinfo, &cgroup));
+        let controllers = |found: &[Hierarchy]| -> Vec<(String, PathBuf)> {
+            let told = |one: &Hierarchy| (one.controllers.clone(), one.group.clone());
+            found.iter().map(told).collect()
+        };
+        assert_eq!(controllers(&short), controllers(&long));
+    }
 
     #[test]
     fn a_hybrid_layout_is_read() {

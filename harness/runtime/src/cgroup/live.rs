@@ -116,7 +116,9 @@ fn a_program_denies_and_allows_devices() {
         {"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"},
         {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "r"},
     ]}}});
-    let rules = Rules::parse(&rules).unwrap().unwrap();
+    let rules = Rules::parse(&crate::node::Node::of(&rules))
+        .unwrap()
+        .unwrap();
     for (name, path, answer) in [
         ("null", c"/dev/null", 0),
         ("zero", c"/dev/zero", libc::EPERM),

@@ -1,11 +1,10 @@
 //! `linux.resources.memory`.
 
-use serde_json::Value;
-
 use super::Version;
 use super::file::Setting;
 use crate::bundle::part;
 use crate::failure::Failure;
+use crate::node::Node;
 
 const LIMIT: &str = "linux.resources.memory.limit";
 const SWAP: &str = "linux.resources.memory.swap";
@@ -33,7 +32,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn parse(config: &Value) -> Result<Option<Self>, Failure> {
+    pub(super) fn parse(config: &Node<'_>) -> Result<Option<Self>, Failure> {
         let bytes = |field: &'static str| match part::<i64>(config, field)? {
             Some(bytes) if bytes < -1 || bytes == 0 => {
                 let problem = format!("{bytes} is no size in bytes, nor -1 for no limit");
@@ -134,12 +133,14 @@ fn only_in_v1(file: &str, field: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn parse(memory: Value) -> Result<Option<Memory>, Failure> {
-        Memory::parse(&json!({"linux": {"resources": {"memory": memory}}}))
+        Memory::parse(&Node::of(
+            &json!({"linux": {"resources": {"memory": memory}}}),
+        ))
     }
 
     fn written(memory: Value, version: Version) -> Vec<(String, String)> {

@@ -1,10 +1,9 @@
 //! `linux.resources.pids`.
 
-use serde_json::Value;
-
 use super::file::Setting;
 use crate::bundle::part;
 use crate::failure::Failure;
+use crate::node::Node;
 
 const LIMIT: &str = "linux.resources.pids.limit";
 
@@ -13,7 +12,7 @@ const LIMIT: &str = "linux.resources.pids.limit";
 pub(crate) struct Pids(i64);
 
 impl Pids {
-    pub(super) fn parse(config: &Value) -> Result<Option<Self>, Failure> {
+    pub(super) fn parse(config: &Node<'_>) -> Result<Option<Self>, Failure> {
         match part(config, LIMIT)? {
             // No limit to some runtimes, no process at all to others.
             Some(limit) if limit < -1 || limit == 0 => {
@@ -46,8 +45,11 @@ mod tests {
 
     #[test]
     fn a_limit_is_read() {
-        let parse =
-            |limit| Pids::parse(&json!({"linux": {"resources": {"pids": {"limit": limit}}}}));
+        let parse = |limit| {
+            Pids::parse(&Node::of(
+                &json!({"linux": {"resources": {"pids": {"limit": limit}}}}),
+            ))
+        };
         assert_eq!(parse(json!(7)).unwrap().unwrap().setting().value, "7");
         assert_eq!(parse(json!(-1)).unwrap().unwrap().setting().value, "max");
         assert_eq!(parse(json!(null)).unwrap(), None);

@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::Value;
-
 use super::controller::Controller;
 use super::cpu::Cpu;
 use super::cpuset::Cpuset;
@@ -14,8 +12,10 @@ use super::memory::Memory;
 use super::pids::Pids;
 use crate::bundle::part;
 use crate::failure::Failure;
+use crate::node::{Node, Text};
 
 const PATH: &str = "linux.cgroupsPath";
+const RESOURCES: &str = "linux.resources";
 const UNIFIED: &str = "linux.resources.unified";
 
 /// A group of the container's own, and its limits.
@@ -36,9 +36,12 @@ pub(crate) struct Request {
 impl Request {
     /// `None` where the configuration asks for nothing: the container is then in
     /// the runtime's own groups.
-    pub(crate) fn parse(config: &Value) -> Result<Option<Self>, Failure> {
+    pub(crate) fn parse(config: &Node<'_>) -> Result<Option<Self>, Failure> {
+        if config.at(PATH).is_none() && config.at(RESOURCES).is_none() {
+            return Ok(None);
+        }
         let request = Self {
-            path: match part::<String>(config, PATH)?.as_deref() {
+            path: match part::<Text<'_>>(config, PATH)?.as_ref().map(AsRef::as_ref) {
                 None | Some("") => None,
                 Some(text) => Some(path(text)?),
             },
@@ -113,12 +116,12 @@ fn path(text: &str) -> Result<PathBuf, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn parse(linux: Value) -> Result<Option<Request>, Failure> {
-        Request::parse(&json!({"linux": linux}))
+        Request::parse(&Node::of(&json!({"linux": linux})))
     }
 
     #[test]

@@ -79,6 +79,10 @@ fn what_cannot_be_executed_is_told_apart(rig: &Rig) {
         assert_eq!(outcome.line.status, Status::Exec { errno, path }, "{word}");
         assert_eq!(outcome.code, code, "{word}");
     }
+    // Longer than a pipe is deep: nobody waits for somebody to read it.
+    let path = format!("/{}", "n".repeat(100_000));
+    let errno = libc::ENAMETOOLONG;
+    assert_eq!(rig.run(&[&path]).line.status, Status::Exec { errno, path });
     // A refusal in /sbin does not end the search.
     assert_eq!(
         rig.run(&["probe", "exit", "4"]).line.status,

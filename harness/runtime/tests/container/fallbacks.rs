@@ -60,9 +60,11 @@ fn shown(fallback: Fallback) -> Shown {
             ambient,
             |outcome| assert_eq!(outcome.value("CapAmb"), ["0000000000000000"]),
         ),
-        // As if the kernel ended at CAP_AUDIT_READ, 37.
+        // As if the kernel ended at CAP_AUDIT_READ, 37: it knows none of those after it.
         Fallback::NewerCapability => filtered(
-            none.value(libc::SYS_prctl, 1, 38, libc::EINVAL),
+            none.value(libc::SYS_prctl, 1, 38, libc::EINVAL)
+                .value(libc::SYS_prctl, 1, 39, libc::EINVAL)
+                .value(libc::SYS_prctl, 1, 40, libc::EINVAL),
             newer_capability,
             // What this machine's kernel has above those was not taken away.
             |outcome| assert!(outcome.value("CapEff")[0].ends_with("a80425fb")),

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::bundle::list;
 use crate::failure::Failure;
+use crate::node::Node;
 
 const FIELD: &str = "linux.resources.devices";
 
@@ -117,7 +117,7 @@ struct Rule {
 
 impl Rules {
     /// `None` where there are no rules.
-    pub(crate) fn parse(config: &Value) -> Result<Option<Self>, Failure> {
+    pub(crate) fn parse(config: &Node<'_>) -> Result<Option<Self>, Failure> {
         let listed: Vec<Rule> = list(config, FIELD)?;
         if listed.is_empty() {
             return Ok(None);
@@ -221,12 +221,15 @@ impl Rules {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     pub(in super::super) fn parsed(rules: Value) -> Result<Rules, Failure> {
-        Rules::parse(&json!({"linux": {"resources": {"devices": rules}}})).map(Option::unwrap)
+        Rules::parse(&Node::of(
+            &json!({"linux": {"resources": {"devices": rules}}}),
+        ))
+        .map(Option::unwrap)
     }
 
     fn allow(kind: &str, major: i64, minor: i64, access: &str) -> Value {
