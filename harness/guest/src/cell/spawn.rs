@@ -54,12 +54,14 @@ pub(super) fn start(start: &Start<'_>) -> io::Result<Pid> {
         arguments,
         errno: 0,
     };
-    let mut stack = vec![0_u128; STACK / size_of::<u128>()];
+    // Of 16 bytes each, which is what its end must be aligned to; the kernel gives pages
+    // only where they are written to.
+    let mut stack = Box::<[u128]>::new_uninit_slice(STACK / size_of::<u128>());
     // No handler of the guest's may run in the child, in the guest's memory.
     let before = Signals::blocked()?;
-    // SAFETY: the stack grows down from its end, where it is aligned to 16; it and
-    // `shared` outlive the child's use of them, since CLONE_VFORK returns here only when
-    // the child has begun the program or ended.
+    // SAFETY: the stack grows down from its end; it and `shared` outlive the child's use
+    // of them, since CLONE_VFORK returns here only when the child has begun the program
+    // or ended.
     let child = unsafe {
         libc::clone(
             become_program,
