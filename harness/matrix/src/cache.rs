@@ -16,7 +16,7 @@ use crate::progress::print;
 use crate::run::template_words;
 
 /// What the kinds of things are, in the order of their making.
-const KINDS: [(&str, &str); 8] = [
+const KINDS: [(&str, &str); 9] = [
     (
         crate::run::TEMPLATES,
         "kept machines, for warm starts; bounded by --template-space",
@@ -28,6 +28,10 @@ const KINDS: [(&str, &str); 8] = [
     ("initramfs", "the guest with a kernel's modules"),
     ("kernel", "kernels with their modules, unpacked"),
     ("tool", "QEMU and mksquashfs, unpacked"),
+    (
+        "tool-version",
+        "what installed programs said of their version",
+    ),
 ];
 
 /// `matrix cache ls|gc|verify|rm`.

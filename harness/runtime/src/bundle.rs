@@ -131,6 +131,14 @@ impl Bundle {
                 return Err(Failure::invalid(field, "needs a namespace of type uts"));
             }
         }
+        if namespaces.contains_key(&Namespace::User)
+            && let Some((kind, _)) =
+                (namespaces.iter()).find(|(_, origin)| **origin != Origin::Made)
+        {
+            let what = kind.of_what();
+            let field = format!("a joined namespace for {what} beside one of type user");
+            return Err(Failure::NotImplemented { field });
+        }
         let network = network_request(&config, namespaces.get(&Namespace::Network))?;
         let user: User = required(&config, "process.user")?;
         let user_namespace = user_namespace(&config, &namespaces, &user)?;
@@ -202,9 +210,12 @@ impl Bundle {
     /// program runs.
     pub(crate) fn needs_nobody_outside(&self) -> bool {
         let stages = [Stage::Born, Stage::Namespaces, Stage::Root];
-        // An init of docker's stays in the memory it was born in.
+        // An init of docker's stays in the memory it was born in. What a filter for
+        // system calls kills dumps core, and up to Linux 5.15 all who share its memory
+        // are killed for that.
         self.terminal.is_none()
             && !self.init
+            && self.seccomp.is_none()
             && !stages.into_iter().any(|stage| self.has_part_outside(stage))
     }
 
@@ -491,6 +502,11 @@ mod tests {
         config["annotations"] = json!({network::ANNOTATION: r#"{"mode": "bridge"}"#});
         let error = parsed(&config).unwrap_err().to_string();
         assert!(error.contains("somebody else's"), "{error}");
+        config["annotations"] = json!({});
+        let list = config["linux"]["namespaces"].as_array_mut().unwrap();
+        list.push(json!({"type": "user"}));
+        let error = parsed(&config).unwrap_err().to_string();
+        assert!(error.contains("beside one of type user"), "{error}");
     }
 
     #[test]

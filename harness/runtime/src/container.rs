@@ -1,4 +1,4 @@
-//! The container's first process, from fork to execve. It is PID 1 of its
+//! The container's first process, from its birth to execve. It is PID 1 of its
 //! namespace from its first instruction on.
 
 use std::os::fd::OwnedFd;

@@ -1,5 +1,5 @@
 //! What the container's first process and the runtime say to each other between
-//! fork and execve, over two pipes.
+//! its birth and execve, over two pipes.
 //!
 //! The first process does most of its making itself, but not what lies outside
 //! of it: its place in the machine's cgroups, the machine's end of its network,
@@ -8,7 +8,9 @@
 //! Either side sees the other's end by the end of its pipe.
 //!
 //! Where the runtime has no such part the first process shares its memory
-//! ([`crate::shared`]), and its messages are left there.
+//! ([`crate::shared`]), and its messages are left there. It has a copy of both ends of
+//! the one pipe until it has closed all that is not its own, and sees the runtime's end
+//! from then on.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};

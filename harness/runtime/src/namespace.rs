@@ -7,7 +7,9 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, geteuid};
-use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
+use rustix::thread::{
+    LinkNameSpaceType, UnshareFlags, gettid, move_into_link_name_space, unshare_unsafe,
+};
 
 use crate::bundle::Namespace;
 use crate::descriptor::{errno_of, last_errno};
@@ -159,12 +161,14 @@ pub fn new_network(home: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
     Ok(made)
 }
 
-/// The network namespace of the process's first thread.
+/// The calling thread's network namespace.
 ///
 /// # Errors
 /// When /proc is not mounted or the kernel has none.
 pub fn own_network() -> Result<OwnedFd, Errno> {
-    let file = File::open("/proc/self/ns/net").map_err(errno_of)?;
+    // /proc/thread-self came with Linux 3.17.
+    let path = format!("/proc/self/task/{}/ns/net", gettid().as_raw_nonzero());
+    let file = File::open(path).map_err(errno_of)?;
     Ok(file.into())
 }
 

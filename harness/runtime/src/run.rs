@@ -1,4 +1,4 @@
-//! `runtime run`: the runtime's own side. It forks the container's first
+//! `runtime run`: the runtime's own side. It clones the container's first
 //! process into a new PID namespace, waits for it, and says how it ended.
 //!
 //! The program is PID 1 of its namespace, as under docker without `--init`.

@@ -3,12 +3,14 @@
 //!
 //! fork copies the runtime's page tables, each of the two then copies every page it
 //! writes to, and execve throws the copy away: for a short program that is more than
-//! the program itself does. Go's runtime starts processes in namespaces this way,
-//! so every kernel that runs docker does it.
+//! the program itself does. Go's runtime starts processes in namespaces this way; on a
+//! kernel that refuses, the runtime forks.
 //!
 //! The child is on a stack of its own. All else is the runtime's, whose heap the
 //! child works in; but descriptors, signals' actions, the folders it is in and its
-//! credentials are the child's alone, as after fork.
+//! credentials are the child's alone, as after fork. Should somebody kill it in the
+//! middle of an allocation, the runtime may end with it and without a status line:
+//! trouble to who started it, never a container's end.
 
 use std::ffi::{c_int, c_void};
 use std::ptr;

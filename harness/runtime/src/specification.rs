@@ -144,7 +144,7 @@ pub const REFUSED_VALUES: [(&str, &str); 9] = [
     ),
     (
         "linux.namespaces[].path",
-        "of one of type cgroup, mount, pid or user",
+        "of one of type cgroup, mount, pid or user, and of any beside one of type user",
     ),
     (
         "mounts[].type",

@@ -4,6 +4,7 @@ mod channel;
 mod modules;
 mod requirements;
 mod root;
+mod standard;
 
 use std::fs;
 use std::time::Instant;
@@ -32,6 +33,7 @@ pub(crate) fn boot() -> Result<Booted> {
     // First the modules: they lie in the initramfs, which the new root covers.
     let load = modules::load("/modules");
     root::make()?;
+    standard::open()?;
     for failure in &load.failures {
         kernel_log::note(&failure.to_string());
     }

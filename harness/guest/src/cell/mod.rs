@@ -45,7 +45,8 @@ const SETTLE: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) struct Cells {
     layout: Cgroup,
-    cgroups: Stock<CellCgroup>,
+    /// With the number of the cell that had it; of those made ahead 0.
+    cgroups: Stock<(u64, CellCgroup)>,
     /// How many were made.
     made: u64,
     log: KernelLog,
@@ -84,7 +85,7 @@ impl Cells {
     pub(crate) fn new(layout: Cgroup, log: KernelLog) -> Self {
         Self {
             layout,
-            cgroups: Stock::default(),
+            cgroups: Stock::new(),
             made: 0,
             log,
             disks: Disks::default(),
@@ -101,7 +102,8 @@ impl Cells {
     pub(crate) fn make_ahead(&mut self) -> Result<()> {
         self.networks.make_ahead()?;
         let (layout, made) = (self.layout, &mut self.made);
-        self.cgroups.fill(|| make_cgroup(layout, made).map(Some))
+        self.cgroups
+            .fill(|| Ok(Some((0, make_cgroup(layout, made)?))))
     }
 
     /// What probes share with cells: the disks, the kernel's log.
@@ -125,6 +127,13 @@ impl Cells {
         // Before the cell begins: what a disk's first use logs and takes is not its.
         let root = self.disks.root(&request.disk).map(Path::to_owned);
         let network = self.networks.next()?;
+        // Nor is what cells long before it had.
+        self.networks.trim();
+        for (owner, cgroup) in self.cgroups.surplus() {
+            if let Err(error) = cgroup.remove() {
+                kernel_log::note(&format!("after cell {owner}: {error}"));
+            }
+        }
         // What came between two cells belongs to neither.
         let between = self.log.read()?;
         if !between.is_empty() {
@@ -135,11 +144,9 @@ impl Cells {
             Ok((bundle, cgroup)) => {
                 let ran = self.run_prepared(request, &bundle, &cgroup, channel);
                 let ended = Instant::now();
-                let gone = self.cgroups.keep(cgroup).map_or(Ok(()), CellCgroup::remove);
-                for left in [bundle.remove(), gone] {
-                    if let Err(error) = left {
-                        kernel_log::note(&format!("after cell {}: {error}", request.id));
-                    }
+                self.cgroups.keep((request.id, cgroup));
+                if let Err(error) = bundle.remove() {
+                    kernel_log::note(&format!("after cell {}: {error}", request.id));
                 }
                 (ran?, ended)
             }
@@ -172,7 +179,7 @@ impl Cells {
         let bundle = Bundle::make(root, request, account, network)?;
         self.tell(bundle.fallback());
         let cgroup = match self.cgroups.take() {
-            Some(cgroup) => Ok(cgroup),
+            Some((_, cgroup)) => Ok(cgroup),
             None => make_cgroup(self.layout, &mut self.made),
         };
         match cgroup {

@@ -1,6 +1,6 @@
-//! The cells' network namespaces. The guest makes them, as docker does, and a cell's
-//! container joins its own: to make one is a tenth of a short cell, and to take it apart
-//! another, for the kernel goes through tables that have nothing of it.
+//! The cells' network namespaces. The guest makes them, as podman and Kubernetes do, and
+//! a cell's container joins its own: to make one is a tenth of a short cell, and to take
+//! it apart another, for the kernel goes through tables that have nothing of it.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,14 +11,16 @@ use runtime::namespace::{new_network, own_network};
 use super::stock::Stock;
 use crate::error::{Error, Result};
 
-/// Where the number of namespaces is limited to less, each container makes its own, so
-/// that none meets the limit that would not have met it by itself.
+/// Where the number of namespaces is limited to less, each container makes its own: what
+/// the machine keeps would bring a cell to the limit. Without a limit of the settings it
+/// is half of the kernel's for threads, about four for each MiB of memory, and a cell
+/// that makes as many as there may be finds [`Stock`]'s fewer.
 const FEW: u64 = 256;
 
 /// The limit on them, Linux 4.9.
 const LIMIT: &str = "/proc/sys/user/max_net_namespaces";
 
-/// Those of one machine; about 0.2 MiB each.
+/// Those of one machine.
 #[derive(Debug)]
 pub(super) struct Networks {
     /// The machine's own. None where the kernel has no network namespaces, or few.
@@ -31,7 +33,7 @@ impl Networks {
     pub(super) fn new() -> Self {
         Self {
             home: if few() { None } else { own_network().ok() },
-            stock: Stock::default(),
+            stock: Stock::new(),
         }
     }
 
@@ -41,6 +43,11 @@ impl Networks {
     /// When the guest cannot leave one again.
     pub(super) fn make_ahead(&mut self) -> Result<()> {
         self.stock.fill(|| make(self.home.as_ref()))
+    }
+
+    /// Lets go of those that are too many. The kernel takes them apart by the way.
+    pub(super) fn trim(&mut self) {
+        self.stock.surplus().for_each(drop);
     }
 
     /// One for the next cell, as the path it is joined by. None where none can be made:
@@ -57,7 +64,7 @@ impl Networks {
             // The guest is PID 1; a container looks the path up before it has a /proc
             // of its own.
             let path = format!("/proc/1/fd/{}", network.as_raw_fd());
-            drop(self.stock.keep(network));
+            self.stock.keep(network);
             path.into()
         }))
     }

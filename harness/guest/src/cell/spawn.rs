@@ -23,8 +23,8 @@ pub(super) struct Start<'a> {
     pub(super) path: &'a CStr,
     /// Its arguments, its name first.
     pub(super) arguments: &'a [CString],
-    /// What it has as descriptors 0, 1 and 2. They are above 2 here: the standard library
-    /// opens those three where a process starts without.
+    /// What it has as descriptors 0, 1 and 2. They are above 2 here, see
+    /// [`crate::boot`].
     pub(super) streams: [RawFd; 3],
     /// Descriptors it keeps.
     pub(super) kept: &'a [RawFd],
@@ -114,10 +114,11 @@ unsafe fn go(start: &Start<'_>, arguments: &[*const c_char]) -> Result<(), c_int
         for door in start.doors {
             let descriptor = check(libc::open(door.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC))?;
             // 0 is whoever writes it.
-            check(match libc::write(descriptor, c"0".as_ptr().cast(), 1) {
-                1 => 0,
-                _ => -1,
-            })?;
+            match libc::write(descriptor, c"0".as_ptr().cast(), 1) {
+                1 => {}
+                0 => return Err(libc::EIO),
+                _ => check(-1).map(drop)?,
+            }
             libc::close(descriptor);
         }
         check(libc::setsid())?;

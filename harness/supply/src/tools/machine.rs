@@ -9,7 +9,7 @@ use std::process::Stdio;
 use fs_err as fs;
 
 use super::{Recipe, Tool, ToolError};
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, CacheError, Key};
 use crate::progress::Progress;
 
 /// The cache's kind of what programs said.
@@ -63,9 +63,10 @@ pub(super) fn on_path(recipe: &Recipe, cache: &Cache, progress: &dyn Progress) -
     }
 }
 
-/// What `ask` gives, or gave for this very file: QEMU takes longer to say its version
-/// than a run takes to everything else before its first machine. A script is asked each
-/// time, for what it starts can change while it stays.
+/// What `ask` gives, or gave for this very file, with the libraries that were installed
+/// then: QEMU takes longer to say its version than a run takes to everything else before
+/// its first machine. A script is asked each time, for what it starts can change while it
+/// stays.
 fn remembered(
     recipe: &Recipe,
     program: &Path,
@@ -81,14 +82,18 @@ fn remembered(
         return Ok(version);
     }
     let version = ask()?;
-    cache.build(KIND, &key, |path| {
-        fs::write(path, &version).map_err(|source| ToolError::Unpack {
-            tool: recipe.name,
-            source,
-        })
-    })?;
-    Ok(version)
+    let kept = cache.build::<CacheError>(KIND, &key, |path| {
+        std::fs::write(path, &version).map_err(|source| CacheError::io(path, source))
+    });
+    match kept {
+        // A cache that cannot be written to is told of where something has to be in it:
+        // here the next start asks again.
+        Ok(_) | Err(_) => Ok(version),
+    }
 }
+
+/// Written anew when a library is installed, where there is one.
+const LIBRARIES: &str = "/etc/ld.so.cache";
 
 /// None for what is no ELF program, or cannot be looked at.
 fn key(recipe: &Recipe, program: &Path) -> Option<Key> {
@@ -100,9 +105,24 @@ fn key(recipe: &Recipe, program: &Path) -> Option<Key> {
         return None;
     }
     let metadata = file.metadata().ok()?;
-    // Its last change of any kind, besides the one of its content: a package's files
-    // have the time of their making.
-    let changed = [
+    let libraries = fs::metadata(LIBRARIES).ok();
+    let mut key = Key::new("tool-version-v1")
+        .with("argument", recipe.version_argument)
+        .with("prefix", recipe.version_prefix)
+        .with("path", program.as_os_str().as_bytes());
+    for number in changed(&metadata)
+        .into_iter()
+        .chain(libraries.iter().flat_map(changed))
+    {
+        key = key.with("changed", number.to_le_bytes());
+    }
+    Some(key)
+}
+
+/// A file's last change of any kind, besides the one of its content: a package's files
+/// have the time of their making.
+fn changed(metadata: &std::fs::Metadata) -> [u64; 7] {
+    [
         metadata.dev(),
         metadata.ino(),
         metadata.size(),
@@ -110,18 +130,10 @@ fn key(recipe: &Recipe, program: &Path) -> Option<Key> {
         metadata.mtime_nsec().cast_unsigned(),
         metadata.ctime().cast_unsigned(),
         metadata.ctime_nsec().cast_unsigned(),
-    ];
-    let mut key = Key::new("tool-version-v1")
-        .with("argument", recipe.version_argument)
-        .with("prefix", recipe.version_prefix)
-        .with("path", program.as_os_str().as_bytes());
-    for number in changed {
-        key = key.with("changed", number.to_le_bytes());
-    }
-    Some(key)
+    ]
 }
 
-/// Asks the tool itself, which also shows that it starts.
+/// Asks the tool itself, which also shows that it starts, or did.
 pub(super) fn version(recipe: &Recipe, tool: &Tool) -> Result<String, ToolError> {
     let no_version = |reason: String| ToolError::NoVersion {
         program: tool.program.clone(),
