@@ -166,9 +166,10 @@ fn no_cell_has_what_another_had() {
             assert_eq!(cgroups.len(), if ran { CELLS } else { 0 }, "{kernel}");
             assert_eq!(distinct(&cgroups), cgroups.len(), "{kernel}: {cgroups:?}");
             if kernel == "6.1" {
-                // The number of one that is not kept any more can be another's.
-                for kept in networks.windows(32) {
-                    assert_eq!(distinct(kept), 32, "{networks:?}");
+                // The number of one that is not kept any more can be another's; a machine
+                // of 1 GiB keeps 30.
+                for kept in networks.windows(28) {
+                    assert_eq!(distinct(kept), 28, "{networks:?}");
                 }
             }
         }
