@@ -177,14 +177,36 @@ fn date(field: &'static str, value: &str) -> Result<Timestamp, MalformedRelease>
     let text = text
         .split_once(',')
         .map_or(text.as_str(), |(_, rest)| rest.trim_start());
+    // Ubuntu's archive fills an hour of one digit up with a space.
+    let words: Vec<_> = text
+        .split_ascii_whitespace()
+        .map(|word| match word.as_bytes() {
+            [b'0'..=b'9', b':', ..] => format!("0{word}"),
+            _ => word.to_owned(),
+        })
+        .collect();
     rfc2822::DateTimeParser::new()
-        .parse_timestamp(text)
+        .parse_timestamp(words.join(" "))
         .map_err(|_| malformed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_hour_of_one_digit_is_filled_up_with_a_space() {
+        let date = |value| date("Date", value).unwrap().to_string();
+        // Of jammy-updates' Release of 29 November 2026.
+        assert_eq!(
+            date("Sun, 29 Nov 2026  3:25:35 UTC"),
+            "2026-11-29T03:25:35Z"
+        );
+        assert_eq!(
+            date("Sun, 29 Nov 2026 13:25:35 UTC"),
+            "2026-11-29T13:25:35Z"
+        );
+    }
 
     /// The head of bookworm-security's Release of 22 November 2026.
     const SECURITY: &str = "\
